@@ -1,0 +1,52 @@
+//! Latency edges of the gate: fixed before any rollout, so that comparing arms at them needs no history.
+//!
+//! Edges are `2^(j/2)` ms and, beside each, the same edge times 1.1: the gate compares "candidate slower than
+//! 1.1 T" with "baseline slower than T" (statistics.md (g): a margin in time, exact on bucket edges).
+
+/// Pairs of edges: thresholds `T_j`, `j` in `0..LATENCY_EDGES`, from 1 ms to 32.8 s.
+pub const LATENCY_EDGES: usize = 31;
+
+/// Buckets: durations above edge `e` of the sorted list of `2 * LATENCY_EDGES` edges start at bucket `e + 1`.
+pub const LATENCY_BUCKETS: usize = 2 * LATENCY_EDGES + 1;
+
+/// `T_j` in nanoseconds: `2^(j/2)` ms, as integers so that every machine agrees.
+pub const fn edge_nanos(j: usize) -> u64 {
+    // 2^(1/2) ms = 1_414_214 ns, rounded; even steps are exact powers of two.
+    let base = if j % 2 == 0 { 1_000_000 } else { 1_414_214 };
+    base << (j / 2)
+}
+
+/// `1.1 * T_j` in nanoseconds.
+pub const fn margin_edge_nanos(j: usize) -> u64 {
+    edge_nanos(j) / 10 * 11
+}
+
+/// The bucket of `duration_nanos`: how many of the sorted edges `T_0 < 1.1 T_0 < T_1 < ...` it exceeds.
+/// O(log edges).
+pub fn bucket(duration_nanos: u64) -> u8 {
+    let (mut low, mut high) = (0usize, 2 * LATENCY_EDGES);
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        let edge = if middle.is_multiple_of(2) {
+            edge_nanos(middle / 2)
+        } else {
+            margin_edge_nanos(middle / 2)
+        };
+        if duration_nanos > edge {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low as u8
+}
+
+/// First bucket whose durations all exceed `T_j` (sum from here = "slower than T_j").
+pub const fn first_bucket_over(j: usize) -> u8 {
+    (2 * j + 1) as u8
+}
+
+/// First bucket whose durations all exceed `1.1 T_j`.
+pub const fn first_bucket_over_margin(j: usize) -> u8 {
+    (2 * j + 2) as u8
+}

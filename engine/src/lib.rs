@@ -1,0 +1,22 @@
+//! DECIDES. The pure core: span columns to counts, counts to budgets, burn rates, alerts and gate answers.
+//!
+//! - **In / out**: [`span::SpanBatch`] and [`input::Input`] in; [`input::Effect`] and [`snapshot::Snapshot`] out.
+//! - **Does not know**: IO, clocks, threads, locks, async, randomness, logging, YAML, JSON, HTTP, Kubernetes.
+//!   Same inputs in the same order give the same effects and the same snapshot, byte for byte.
+//! - **Owns**: the state of every SLO, revision, candidate and alert, and the hot store; no threads.
+//! - **Limits**: each table names its bound and what happens at it ([`snapshot::SERVICES_MAX`], ...).
+//! - **Sources**: Google SRE Workbook ch. 5 (burn rates), OpenSLO v1, OpenTelemetry semantic conventions.
+//! - **Read next**: [`time`], [`hash`], [`identity`], [`span`], [`slo`], [`delta`], [`input`], [`snapshot`], [`gate`].
+
+pub mod delta;
+pub mod gate;
+pub mod hash;
+pub mod identity;
+pub mod input;
+pub mod latency;
+pub mod slo;
+pub mod snapshot;
+pub mod span;
+pub mod stats;
+pub mod store;
+pub mod time;
