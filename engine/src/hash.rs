@@ -54,3 +54,34 @@ impl HashSeed {
 pub type FixedMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::FixedState>;
 /// The set twin of [`FixedMap`].
 pub type FixedSet<K> = std::collections::HashSet<K, foldhash::fast::FixedState>;
+
+/// Serde form of 128-bit keys: 32 hex digits in text formats (JSON numbers cannot hold them), a number in binary ones.
+pub mod hex128 {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// Serializes `key`.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(key: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(&format_args!("{key:032x}"))
+        } else {
+            key.serialize(serializer)
+        }
+    }
+
+    /// Deserializes what [`serialize`] wrote.
+    ///
+    /// # Errors
+    /// Text that is not hexadecimal, and the deserializer's own.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error> {
+        if deserializer.is_human_readable() {
+            let text = String::deserialize(deserializer)?;
+            u128::from_str_radix(&text, 16).map_err(D::Error::custom)
+        } else {
+            u128::deserialize(deserializer)
+        }
+    }
+}

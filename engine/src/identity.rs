@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 /// Stable 128-bit key of a service: BLAKE3-128 of (tenant, environment, namespace, name).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ServiceId(pub u128);
+pub struct ServiceId(#[serde(with = "crate::hash::hex128")] pub u128);
 
 /// Stable 128-bit key of a revision: BLAKE3-128 of (service, source attribute, value).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct RevisionId(pub u128);
+pub struct RevisionId(#[serde(with = "crate::hash::hex128")] pub u128);
 
 /// The name used when a resource has no `service.name`; never merged into a real service.
 pub const UNKNOWN_SERVICE: &str = "unknown_service";

@@ -109,6 +109,7 @@ pub struct Gap {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EffectDone {
     /// The effect.
+    #[serde(with = "crate::hash::hex128")]
     pub id: u128,
     /// Target it was delivered to (webhook name).
     pub target: String,
@@ -171,6 +172,7 @@ pub struct Notification {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Effect {
     /// Stable id: BLAKE3-128 of what caused it. Also the `webhook-id`.
+    #[serde(with = "crate::hash::hex128")]
     pub id: u128,
     /// Snapshot generation that planned it.
     pub generation: u64,

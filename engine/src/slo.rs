@@ -11,7 +11,7 @@ pub const RATIO_ONE: u64 = 1_000_000_000;
 
 /// Stable id of an SLO: BLAKE3-128 of its service and name. State is keyed by it, so a reload keeps counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct SloId(pub u128);
+pub struct SloId(#[serde(with = "crate::hash::hex128")] pub u128);
 
 /// A ratio in 0..=1, exact in parts per billion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
