@@ -111,8 +111,6 @@ pub struct EffectDone {
     /// The effect.
     #[serde(with = "crate::hash::hex128")]
     pub id: u128,
-    /// Target it was delivered to (webhook name).
-    pub target: String,
     /// Whether it was delivered; false = given up (dead letter).
     pub delivered: bool,
     /// Attempts made.
@@ -160,15 +158,13 @@ pub struct Notification {
     pub title: String,
     /// The words: burn, budget, evidence, what to do.
     pub text: String,
-    /// Names of targets; empty = every configured webhook.
-    pub targets: Vec<String>,
     /// Logical time of the transition.
     pub at: Timestamp,
     /// The facts.
     pub subject: Subject,
 }
 
-/// Something the engine wants done. Idempotent by `id`; a stale `generation` is refused.
+/// Something the engine wants done. Idempotent by `id`; `generation` tells which snapshot planned it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Effect {
     /// Stable id: BLAKE3-128 of what caused it. Also the `webhook-id`.
@@ -183,6 +179,11 @@ pub struct Effect {
 /// Kinds of effects.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum EffectKind {
-    /// Tell people.
-    Notify(Notification),
+    /// Tell people: one effect per endpoint, so that each has its own retries and its own outcome.
+    Notify {
+        /// Name of the configured webhook.
+        endpoint: String,
+        /// The message.
+        notification: Arc<Notification>,
+    },
 }

@@ -14,6 +14,7 @@ pub mod hash;
 pub mod identity;
 pub mod input;
 pub mod latency;
+pub mod registry;
 pub mod slo;
 pub mod snapshot;
 pub mod span;

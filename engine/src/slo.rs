@@ -326,8 +326,10 @@ pub struct Definitions {
     pub slos: BTreeMap<SloId, Slo>,
     /// Policies by service.
     pub services: BTreeMap<ServiceId, ServicePolicy>,
-    /// Notification targets by name: where an AlertNotificationTarget sends (a webhook name or URL).
+    /// Notification targets by name: the configured webhook an AlertNotificationTarget's `target` names.
     pub targets: BTreeMap<String, String>,
+    /// Names of the configured webhooks, in order: where a notification goes when its policy names no target.
+    pub endpoints: Vec<String>,
     /// The exclusion rule.
     pub exclusion: ExclusionRule,
 }

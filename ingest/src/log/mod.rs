@@ -15,12 +15,14 @@
 //! of a recycled segment can never look valid. An invalid record with nothing valid behind it is a torn tail and is
 //! cut off; anywhere else it is damage: the reader skips to the next valid record and reports the gap.
 
+mod checkpoint;
 mod reader;
 mod record;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+pub use checkpoint::{CHECKPOINT_FORMAT, CheckpointError, Checkpoints, Loaded};
 pub use reader::{Damage, LogError, LogReader};
 pub use record::{Encoding, Protocol, Record, RecordBody, RequestRecord};
 pub use writer::LogWriter;

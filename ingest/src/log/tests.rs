@@ -112,3 +112,34 @@ fn foreign_and_newer_files_are_refused_clearly() {
             .contains("is no Tidegate log")
     );
 }
+
+#[test]
+fn the_newest_whole_checkpoint_is_loaded_and_few_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoints = Checkpoints::open(&dir.path().join("state")).unwrap();
+    assert_eq!(checkpoints.load().unwrap(), None);
+    for number in 1..=5u64 {
+        checkpoints.write(number, &number.to_le_bytes()).unwrap();
+    }
+    assert_eq!(
+        std::fs::read_dir(dir.path().join("state")).unwrap().count(),
+        3
+    );
+    let newest = dir.path().join("state/checkpoint-00000000000000000005.tg");
+    let mut data = std::fs::read(&newest).unwrap();
+    let last = data.len() - 1;
+    data[last] ^= 1;
+    std::fs::write(&newest, &data).unwrap();
+    let loaded = checkpoints.load().unwrap().unwrap();
+    assert_eq!(loaded.content, 4u64.to_le_bytes());
+    assert_eq!(loaded.damaged, vec![newest.clone()]);
+    data[8] = 2;
+    std::fs::write(&newest, &data).unwrap();
+    assert!(
+        checkpoints
+            .load()
+            .unwrap_err()
+            .to_string()
+            .contains("checkpoint format 2")
+    );
+}

@@ -1,0 +1,295 @@
+//! Which services, revisions and instances there are, learned from the resources that sent something.
+//!
+//! Limits: [`SERVICES_MAX`] services (later ones share the overflow service), [`REVISIONS_MAX`] revisions a service
+//! (the one seen longest ago leaves), [`RESOURCES_MAX`] resources (later ones are counted without being tracked).
+
+use crate::delta::ResourceDelta;
+use crate::identity::{
+    Identity, Revision, RevisionId, RevisionKind, RevisionSource, ServiceId, ServiceKey,
+};
+use crate::snapshot::{REVISIONS_MAX, RevisionRow, SERVICES_MAX};
+use crate::time::{NANOS_PER_SEC, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Most resources (instances) tracked at once.
+pub const RESOURCES_MAX: usize = 100_000;
+/// A revision or resource that sent nothing for this long is no longer live.
+pub const LIVE_NANOS: u64 = 60 * NANOS_PER_SEC;
+/// Name of the service that stands for those beyond [`SERVICES_MAX`].
+pub const OVERFLOW_SERVICE: &str = "__overflow__";
+
+const SLOTS: usize = 6;
+const SLOT_NANOS: u64 = LIVE_NANOS / SLOTS as u64;
+
+/// Spans and least lag of the last minute, in slots of 10 s.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Minute {
+    slots: [(u64, u64, i64); SLOTS],
+}
+
+impl Minute {
+    fn add(&mut self, now: Timestamp, spans: u64, lag: i64) {
+        let number = now.0 / SLOT_NANOS;
+        let slot = &mut self.slots[(number % SLOTS as u64) as usize];
+        if slot.0 != number {
+            *slot = (number, 0, i64::MAX);
+        }
+        slot.1 += spans;
+        slot.2 = slot.2.min(lag);
+    }
+
+    fn live(&self, now: Timestamp) -> impl Iterator<Item = &(u64, u64, i64)> {
+        let oldest = (now.0 / SLOT_NANOS).saturating_sub(SLOTS as u64 - 1);
+        self.slots
+            .iter()
+            .filter(move |slot| slot.0 >= oldest && slot.1 > 0)
+    }
+
+    fn spans(&self, now: Timestamp) -> u64 {
+        self.live(now).map(|slot| slot.1).sum()
+    }
+
+    fn lag_secs(&self, now: Timestamp) -> f64 {
+        let least = self.live(now).map(|slot| slot.2).min();
+        least.map_or(0.0, |nanos| nanos as f64 / NANOS_PER_SEC as f64)
+    }
+}
+
+/// What is known of one revision.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RevisionState {
+    /// Who it is.
+    pub revision: Revision,
+    /// Logical time of its first span.
+    pub first_seen: Timestamp,
+    /// Logical time of its last span.
+    pub last_seen: Timestamp,
+    minute: Minute,
+}
+
+/// What is known of one service.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ServiceState {
+    /// Its key.
+    pub key: ServiceKey,
+    /// Logical time of its first span.
+    pub first_seen: Timestamp,
+    /// Logical time of its last span.
+    pub last_seen: Timestamp,
+    /// Latest event time of its spans.
+    pub event_max: Timestamp,
+    /// Revisions, by id.
+    pub revisions: BTreeMap<RevisionId, RevisionState>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct ResourceState {
+    service: ServiceId,
+    revision: RevisionId,
+    last_seen: Timestamp,
+    end_max: Timestamp,
+}
+
+/// Something seen for the first time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Discovery {
+    /// A service.
+    Service(ServiceId),
+    /// A revision of a known service.
+    Revision(ServiceId, RevisionId),
+}
+
+/// All services, revisions and resources.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Registry {
+    services: BTreeMap<ServiceId, ServiceState>,
+    resources: BTreeMap<u128, ResourceState>,
+}
+
+impl Registry {
+    /// Services by id.
+    pub const fn services(&self) -> &BTreeMap<ServiceId, ServiceState> {
+        &self.services
+    }
+
+    /// Number of tracked resources.
+    pub fn resource_count(&self) -> u64 {
+        self.resources.len() as u64
+    }
+
+    /// Takes note of who sent something in the last tick. O(rows log services).
+    pub fn apply(&mut self, now: Timestamp, rows: &[ResourceDelta]) -> Vec<Discovery> {
+        let mut found = Vec::new();
+        for row in rows {
+            self.note(now, row, &mut found);
+        }
+        found
+    }
+
+    fn note(&mut self, now: Timestamp, row: &ResourceDelta, found: &mut Vec<Discovery>) {
+        let overflow;
+        let mut identity: &Identity = &row.identity;
+        if !self.services.contains_key(&identity.service_id) && self.services.len() >= SERVICES_MAX
+        {
+            overflow = Identity::resolve(|key| (key == "service.name").then_some(OVERFLOW_SERVICE));
+            identity = &overflow;
+        }
+        let id = identity.service_id;
+        let service = self.services.entry(id).or_insert_with(|| {
+            found.push(Discovery::Service(id));
+            ServiceState {
+                key: identity.service.clone(),
+                first_seen: now,
+                last_seen: now,
+                event_max: Timestamp::EPOCH,
+                revisions: BTreeMap::new(),
+            }
+        });
+        service.last_seen = now;
+        service.event_max = service.event_max.max(row.end_max);
+        let revision = service
+            .revisions
+            .entry(identity.revision.id)
+            .or_insert_with(|| {
+                found.push(Discovery::Revision(id, identity.revision.id));
+                RevisionState {
+                    revision: identity.revision.clone(),
+                    first_seen: now,
+                    last_seen: now,
+                    minute: Minute::default(),
+                }
+            });
+        revision.last_seen = now;
+        revision.minute.add(now, row.spans, row.lag_min);
+        merge_attributes(&mut revision.revision, &identity.revision);
+        let known = self.resources.contains_key(&row.hash);
+        if known || self.resources.len() < RESOURCES_MAX {
+            let resource = self.resources.entry(row.hash).or_insert(ResourceState {
+                service: id,
+                revision: identity.revision.id,
+                last_seen: now,
+                end_max: row.end_max,
+            });
+            resource.last_seen = now;
+            resource.end_max = resource.end_max.max(row.end_max);
+        }
+    }
+
+    /// Forgets resources that are no longer live and revisions beyond [`REVISIONS_MAX`], those seen longest ago first.
+    /// Returns the revisions that left.
+    pub fn expire(&mut self, now: Timestamp) -> Vec<(ServiceId, RevisionId)> {
+        self.resources
+            .retain(|_, resource| now.since(resource.last_seen) <= LIVE_NANOS);
+        let mut gone = Vec::new();
+        for (id, service) in &mut self.services {
+            while service.revisions.len() > REVISIONS_MAX {
+                let oldest = service
+                    .revisions
+                    .iter()
+                    .min_by_key(|(id, state)| (state.last_seen, state.first_seen, **id))
+                    .map(|(id, _)| *id);
+                let Some(oldest) = oldest else { break };
+                service.revisions.remove(&oldest);
+                gone.push((*id, oldest));
+            }
+        }
+        gone
+    }
+
+    /// The event time up to which a live service's telemetry is complete: the least watermark of its live
+    /// resources; `None` while none is live.
+    pub fn watermarks(&self) -> BTreeMap<ServiceId, Timestamp> {
+        let mut watermarks = BTreeMap::new();
+        for resource in self.resources.values() {
+            let entry = watermarks
+                .entry(resource.service)
+                .or_insert(resource.end_max);
+            *entry = (*entry).min(resource.end_max);
+        }
+        watermarks
+    }
+
+    /// The services called `name` (and in `namespace` and `environment`, where those are not empty).
+    pub fn find(&self, name: &str, namespace: &str, environment: &str) -> Vec<ServiceId> {
+        self.services
+            .iter()
+            .filter(|(_, service)| {
+                service.key.name == name
+                    && (namespace.is_empty() || service.key.namespace == namespace)
+                    && (environment.is_empty() || service.key.environment == environment)
+            })
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    /// The revisions of `service` that `wanted` names.
+    pub fn revisions_named(&self, service: ServiceId, wanted: &str) -> Vec<RevisionId> {
+        self.services.get(&service).map_or_else(Vec::new, |state| {
+            let mut named = state
+                .revisions
+                .values()
+                .filter(|state| state.revision.matches(wanted));
+            named.by_ref().map(|state| state.revision.id).collect()
+        })
+    }
+
+    /// The published rows of one service's revisions, newest first.
+    pub fn revision_rows(
+        &self,
+        now: Timestamp,
+        service: ServiceId,
+        is_known_good: impl Fn(RevisionId) -> bool,
+    ) -> Vec<RevisionRow> {
+        let Some(state) = self.services.get(&service) else {
+            return Vec::new();
+        };
+        let mut rows: Vec<RevisionRow> = state
+            .revisions
+            .values()
+            .map(|revision| RevisionRow {
+                revision: revision.revision.clone(),
+                first_seen: revision.first_seen,
+                last_seen: revision.last_seen,
+                spans_last_minute: revision.minute.spans(now),
+                instances: 0,
+                is_live: now.since(revision.last_seen) <= LIVE_NANOS,
+                is_known_good: is_known_good(revision.revision.id),
+                lag_secs: revision.minute.lag_secs(now),
+            })
+            .collect();
+        rows.sort_by_key(|row| (std::cmp::Reverse(row.first_seen), row.revision.id));
+        rows
+    }
+
+    /// Live resources per (service, revision).
+    pub fn instances(&self) -> BTreeMap<(ServiceId, RevisionId), u64> {
+        let mut instances = BTreeMap::new();
+        for resource in self.resources.values() {
+            *instances
+                .entry((resource.service, resource.revision))
+                .or_insert(0) += 1;
+        }
+        instances
+    }
+}
+
+/// Instances of one revision may each carry other attributes (ReplicaSet here, digest there): keep them all,
+/// so that `--candidate` may name any. Bounded: one value per source.
+fn merge_attributes(known: &mut Revision, seen: &Revision) {
+    for (source, value) in &seen.attributes {
+        if !known
+            .attributes
+            .iter()
+            .any(|(known_source, _)| known_source == source)
+        {
+            known.attributes.push((*source, value.clone()));
+            known.attributes.sort();
+        }
+    }
+}
+
+/// Whether nothing tells a revision of this service apart: the gate then says REVISION_UNKNOWN.
+pub fn is_revision_unknown(revision: &Revision) -> bool {
+    revision.source == RevisionSource::Unknown && revision.kind == RevisionKind::Release
+}
