@@ -1,2 +1,40 @@
-//! xtask
-fn main() {}
+//! `cargo xtask`: everything that is more than one cargo command. See CONTRIBUTING.md for the lanes.
+
+mod bench;
+mod lanes;
+mod run;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  demo [ARGS...]     build the program and run the main job (`tidegate demo --help` lists ARGS)
+  test               hermetic tests: cargo alone, nothing else needed
+    --corpus         and the recorded data in $TIDEGATE_CORPUS (default ../shared/corpus)
+    --peers          and real peers: OpenTelemetry SDKs, Envoy (installed into $TIDEGATE_PEERS_CACHE)
+    --peers=all      and the expensive ones
+    --long           full seeds, statistics grids, fuzzing (hours)
+  lint               formatting, clippy, documentation, licenses
+  bench [-o json]    measure and print; never fails for being slow
+  ci                 what .ci/run does: test, corpus, peers, lint";
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = match arguments.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => bail!("{USAGE}"),
+    };
+    match command {
+        "demo" => lanes::demo(rest),
+        "test" => lanes::test(&lanes::Lanes::parse(rest)?),
+        "lint" => lanes::lint(),
+        "bench" => bench::run(rest),
+        "ci" => lanes::ci(),
+        "help" | "--help" | "-h" => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        other => bail!("unknown command `{other}`\n\n{USAGE}"),
+    }
+}
