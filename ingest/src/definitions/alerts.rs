@@ -279,7 +279,7 @@ fn read_targets(
 pub fn read_target(object: &Object<'_>, targets: &mut Targets) -> Option<()> {
     object.check_own(&[]);
     let mut fields = object.spec.map()?;
-    let target = fields.require("target", "where to send: the name or URL of a webhook");
+    let target = fields.require("target", "where to send: the name of a configured webhook");
     fields.get("description");
     fields.finish(false);
     let target = target?;

@@ -1,7 +1,7 @@
 //! Files and directories to [`DefinitionsLoaded`]: all or nothing, in a fixed order.
 
-use super::alerts::{check_condition, check_unused, read_target};
-use super::openslo::{Kind, Objects};
+use super::alerts::{Targets, check_condition, check_unused, read_target};
+use super::openslo::{Kind, Object, Objects};
 use super::reader::{Field, Report};
 use super::sli::Indicator;
 use super::slo::{Services, read_slos};
@@ -25,6 +25,8 @@ pub struct LoadOptions {
     pub strict: bool,
     /// The exclusion rule of the configuration; it travels with the definitions.
     pub exclusion: ExclusionRule,
+    /// Names of the configured webhooks, in order; empty when they are not known (`tidegate validate`).
+    pub endpoints: Vec<String>,
     /// Generation the new definitions get.
     pub generation: u64,
 }
@@ -184,9 +186,11 @@ fn build(sources: &[Source], options: &LoadOptions, report: Report) -> Definitio
 fn interpret(files: &[(String, Tree)], options: &LoadOptions, report: &Report) -> Definitions {
     let objects = Objects::read(files, report);
     let services = Services::read(&objects);
-    let mut targets = std::collections::BTreeMap::new();
+    let mut targets = Targets::new();
     for target in objects.of_kind(Kind::AlertNotificationTarget) {
-        read_target(target, &mut targets);
+        if read_target(target, &mut targets).is_some() {
+            check_endpoint(target, &targets, &options.endpoints);
+        }
     }
     for sli in objects.of_kind(Kind::Sli) {
         sli.check_own(&[]);
@@ -208,7 +212,27 @@ fn interpret(files: &[(String, Tree)], options: &LoadOptions, report: &Report) -
         slos,
         services: services.policies,
         targets,
+        endpoints: options.endpoints.clone(),
         exclusion: options.exclusion.clone(),
+    }
+}
+
+/// Warns when a target names no configured webhook.
+fn check_endpoint(object: &Object<'_>, targets: &Targets, endpoints: &[String]) {
+    let Some(target) = targets.get(object.name) else {
+        return;
+    };
+    if !endpoints.is_empty() && !endpoints.contains(target) {
+        object.spec.warn(
+            format!(
+                "expected the name of a configured webhook, got `{}`",
+                yaml::shorten(target)
+            ),
+            format!(
+                "alerts for it are not sent; configured: {}",
+                endpoints.join(", ")
+            ),
+        );
     }
 }
 
