@@ -9,15 +9,19 @@
 //! - **Read next**: [`time`], [`hash`], [`identity`], [`span`], [`slo`], [`delta`], [`input`], [`snapshot`], [`gate`].
 
 pub mod delta;
+pub mod folder;
 pub mod gate;
 pub mod hash;
 pub mod identity;
 pub mod input;
 pub mod latency;
+pub mod matcher;
+pub mod outcome;
 pub mod registry;
 pub mod slo;
 pub mod snapshot;
 pub mod span;
+pub mod span_rows;
 pub mod stats;
 pub mod store;
 pub mod time;

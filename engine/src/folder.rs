@@ -1,0 +1,445 @@
+//! The Folder: span columns to counts. The first of the two pure machines (DESIGN 4).
+//!
+//! A folder owns a set of virtual shards. All memory of single spans (item keys, units, held spans) is per shard, all
+//! counts only add up, and nothing depends on hash-map order: the merged Delta is the same however the 64 shards are
+//! spread. Inside the caps and the window it depends neither on the order of arrival nor on batching or duplication.
+//! What rests on arrival itself: `received - end` of a resource, [`Counter::LateSpans`], [`Counter::FutureSpans`],
+//! accepted spans and anomalies (they count copies too), and which of two copies with different resources is counted.
+//!
+//! One span costs: a kind test; then, if it is an entry span or an SLI selects it, two keyed hashes, two table
+//! look-ups, and an addition per SLI. Conditions and outcomes were settled per distinct value ([`crate::matcher`]).
+
+mod arms;
+mod generations;
+mod keys;
+mod route;
+mod shard;
+mod tally;
+mod units;
+
+pub use arms::ARMS_PER_SHARD_MAX;
+pub use route::{ROUTES, route_number};
+
+use crate::delta::{Counter, Delta, ResourceDelta};
+use crate::hash::{HashSeed, SHARDS};
+use crate::identity::{Identity, RevisionKind};
+use crate::matcher::{ENTRY_KINDS, Matcher, Measure, Measures, View, kind_bit};
+use crate::slo::{Definitions, LATENESS_NANOS, SloId};
+use crate::span::{SpanBatch, anomaly};
+use crate::time::{NANOS_PER_SEC, Timestamp};
+use arms::Arms;
+use keys::{ItemKey, Sighting};
+use route::Routes;
+use shard::{Held, Shard};
+use std::sync::Arc;
+use tally::Tally;
+use units::{Change, Unit, unit_key};
+
+/// How long item keys and units are found again, unless a cap makes it shorter: 10 min.
+pub const WINDOW_NANOS: u64 = 600 * NANOS_PER_SEC;
+
+/// Rows whose table slots are read ahead together.
+const CHUNK: usize = 128;
+
+/// Index of the anomaly that folders detect themselves.
+const ID_CONFLICT: Counter = Counter::Anomaly(anomaly::ID_CONFLICT.trailing_zeros() as u8);
+
+/// Bounds of a folder's tables, per virtual shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FolderLimits {
+    /// Item keys (16 bytes each), both generations together. At the bound the older half leaves early: the window
+    /// shrinks, [`Counter::EvictedKeys`] and [`Folder::window_secs`] show it.
+    pub keys_per_shard: usize,
+    /// Units (48 bytes each), likewise.
+    pub units_per_shard: usize,
+    /// Spans waiting for their time. At the bound the latest leaves, as [`Counter::DroppedSpans`].
+    pub held_per_shard: usize,
+    /// (service, revision) pairs. At the bound spans of new ones are [`Counter::DroppedSpans`].
+    pub arms_per_shard: u32,
+}
+
+impl Default for FolderLimits {
+    /// 16.8 M keys and 4.2 M units over all shards: at most about 700 MB, reached at 14,000 requests/s or more.
+    fn default() -> Self {
+        Self {
+            keys_per_shard: 262_144,
+            units_per_shard: 65_536,
+            held_per_shard: 1_024,
+            arms_per_shard: ARMS_PER_SHARD_MAX,
+        }
+    }
+}
+
+/// The machine. Feed it every batch of the log in order, flush it at every Tick.
+#[derive(Debug)]
+pub struct Folder {
+    seed: HashSeed,
+    limits: FolderLimits,
+    matcher: Arc<Matcher>,
+    /// By shard number; `None` = somebody else's.
+    shards: Vec<Option<Shard>>,
+    arms: Arms,
+    tally: Tally,
+    /// Logical time of the last flush.
+    now: Timestamp,
+    picked: Vec<Picked>,
+}
+
+/// A span that counts, with its keys.
+#[derive(Debug, Clone, Copy)]
+struct Picked {
+    row: usize,
+    key: ItemKey,
+    /// Key of its unit; 0 when it is no entry span.
+    unit: u64,
+}
+
+/// One resource of a batch, and what the batch said of it.
+struct Sender<'a> {
+    identity: &'a Arc<Identity>,
+    measures: &'a Measures,
+    /// Kinds that can matter: entry spans and what its SLIs select.
+    kinds: u64,
+    /// Its number in [`Arms`], once a span of it counted.
+    arm: Option<u32>,
+    /// Series per measure, resolved when the first event came.
+    series: Vec<Option<u32>>,
+    spans: u64,
+    /// Latest end that is not in the future: its watermark.
+    end_max: u64,
+    /// Latest end of all.
+    end_last: u64,
+}
+
+impl<'a> Sender<'a> {
+    fn new(identity: &'a Arc<Identity>, matcher: &'a Matcher) -> Self {
+        let measures = matcher.measures_of(identity.service_id);
+        Self {
+            identity,
+            measures,
+            kinds: measures.kinds | ENTRY_KINDS,
+            arm: None,
+            series: vec![None; measures.list.len()],
+            spans: 0,
+            end_max: 0,
+            end_last: 0,
+        }
+    }
+
+    fn slo(&self, measure: &Measure, tally: &mut Tally) -> SloId {
+        let id = self.identity.service_id;
+        measure
+            .slo
+            .unwrap_or_else(|| tally.implicit_slo(&self.identity.service, id))
+    }
+
+    fn series(&mut self, index: usize, tally: &mut Tally) -> u32 {
+        if let Some(series) = self.series[index] {
+            return series;
+        }
+        let slo = self.slo(&self.measures.list[index], tally);
+        let series = tally.series(slo, self.identity.revision.id);
+        self.series[index] = Some(series);
+        series
+    }
+}
+
+impl Folder {
+    /// A folder that owns `shards` (numbers below [`SHARDS`]; others are ignored) and knows no definitions yet.
+    pub fn new(seed: HashSeed, shards: impl IntoIterator<Item = u8>, limits: FolderLimits) -> Self {
+        let mut owned: Vec<Option<Shard>> = (0..SHARDS).map(|_| None).collect();
+        for number in shards {
+            if let Some(shard) = owned.get_mut(usize::from(number)) {
+                *shard = Some(Shard::default());
+            }
+        }
+        Self {
+            seed,
+            limits,
+            matcher: Arc::new(Matcher::compile(&Definitions::default())),
+            shards: owned,
+            arms: Arms::new(limits.arms_per_shard),
+            tally: Tally::default(),
+            now: Timestamp::EPOCH,
+            picked: Vec::with_capacity(CHUNK),
+        }
+    }
+
+    /// Spans folded from now on are measured by `definitions`; what is counted stays. O(definitions).
+    pub fn set_definitions(&mut self, definitions: Arc<Definitions>) {
+        self.matcher = Arc::new(Matcher::compile(&definitions));
+    }
+
+    /// Counts the spans of `batch` that belong to this folder's shards. O(rows + distinct values).
+    pub fn fold(&mut self, batch: &SpanBatch) {
+        let matcher = Arc::clone(&self.matcher);
+        let mut senders: Vec<Sender<'_>> = batch
+            .resources
+            .iter()
+            .map(|resource| Sender::new(&resource.identity, &matcher))
+            .collect();
+        let mut lens = Lens {
+            batch,
+            view: matcher.view(batch),
+            routes: Routes::new(self.seed, batch),
+        };
+        for first in (0..batch.len()).step_by(CHUNK) {
+            let rows = first..(first + CHUNK).min(batch.len());
+            self.pick(rows, &mut lens, &mut senders);
+            self.read_ahead(batch);
+            let picked = std::mem::take(&mut self.picked);
+            for one in &picked {
+                let sender = &mut senders[usize::from(batch.resource[one.row])];
+                self.judge(*one, &mut lens, sender);
+            }
+            self.picked = picked;
+        }
+        self.account(batch, &senders);
+    }
+
+    /// The Delta since the last flush; `now` is the Tick's logical time. Releases the spans whose time has come and
+    /// lets old generations leave. O(distinct keys log distinct keys).
+    pub fn flush(&mut self, now: Timestamp) -> Delta {
+        self.now = now;
+        for number in 0..SHARDS {
+            while let Some((end, held)) = self.shards[number]
+                .as_mut()
+                .and_then(|shard| shard.release(now))
+            {
+                self.count_held(number as u8, end, held);
+            }
+        }
+        let delta = self.tally.take(&self.arms);
+        for (number, shard) in (0u8..).zip(&mut self.shards) {
+            if let Some(shard) = shard {
+                let (steps, evicted) = shard.advance(number, now);
+                self.arms.advance(number, steps);
+                self.tally.count(Counter::EvictedKeys, evicted);
+            }
+        }
+        delta
+    }
+
+    /// The dedup window in force at the last flush, s: 600, or less while a cap makes keys leave early.
+    pub fn window_secs(&self) -> u64 {
+        let windows = self.shards.iter().flatten();
+        let least = windows.map(|shard| shard.keys.window(self.now)).min();
+        least.unwrap_or(WINDOW_NANOS) / NANOS_PER_SEC
+    }
+
+    /// Chooses the rows of a chunk that count, and looks at each row's sender.
+    fn pick(
+        &mut self,
+        rows: std::ops::Range<usize>,
+        lens: &mut Lens<'_>,
+        senders: &mut [Sender<'_>],
+    ) {
+        let batch = lens.batch;
+        self.picked.clear();
+        for row in rows {
+            if self.shards[usize::from(batch.shard[row])].is_none() {
+                continue;
+            }
+            let sender = &mut senders[usize::from(batch.resource[row])];
+            sender.spans += 1;
+            let odd = batch.anomalies[row];
+            sender.end_last = sender.end_last.max(batch.end[row]);
+            if odd & anomaly::FUTURE == 0 {
+                sender.end_max = sender.end_max.max(batch.end[row]);
+            }
+            if odd != 0 {
+                self.count_anomalies(odd);
+            }
+            let bit = kind_bit(batch.kind[row]);
+            if bit & sender.kinds == 0 {
+                continue;
+            }
+            let is_entry = bit & ENTRY_KINDS != 0;
+            if !is_entry && !lens.is_measured(row, sender.measures) {
+                continue;
+            }
+            let service = sender.identity.service_id;
+            self.picked.push(Picked {
+                row,
+                key: ItemKey::of(self.seed, batch, row),
+                unit: match is_entry {
+                    true => unit_key(self.seed, batch.trace_id[row], service),
+                    false => 0,
+                },
+            });
+        }
+    }
+
+    fn count_anomalies(&mut self, odd: u16) {
+        for index in 0..anomaly::NAMES.len() as u8 {
+            if odd >> index & 1 == 1 {
+                self.tally.count(Counter::Anomaly(index), 1);
+            }
+        }
+    }
+
+    /// Reads the slots that the picked rows will search: the reads do not wait for each other, the searches would.
+    fn read_ahead(&self, batch: &SpanBatch) {
+        let mut read = 0;
+        for one in &self.picked {
+            if let Some(shard) = &self.shards[usize::from(batch.shard[one.row])] {
+                read ^= shard.keys.current.touch(one.key) ^ shard.keys.previous.touch(one.key);
+                read ^= shard.units.current.touch(one.unit) ^ shard.units.previous.touch(one.unit);
+            }
+        }
+        std::hint::black_box(read);
+    }
+
+    /// Decides what becomes of a picked span.
+    fn judge(&mut self, one: Picked, lens: &mut Lens<'_>, sender: &mut Sender<'_>) {
+        let (batch, number) = (lens.batch, lens.batch.shard[one.row]);
+        let Some(shard) = &mut self.shards[usize::from(number)] else {
+            return;
+        };
+        let evicted = shard.make_room(&self.limits, batch.received);
+        if evicted > 0 {
+            self.tally.count(Counter::EvictedKeys, evicted);
+        }
+        match shard.keys.see(one.key) {
+            Sighting::First => {}
+            Sighting::Conflict => self.tally.count(ID_CONFLICT, 1),
+            Sighting::Duplicate => return self.tally.count(Counter::DuplicateSpans, 1),
+        }
+        if sender.identity.revision.kind != RevisionKind::Release {
+            self.tally.count(Counter::OutsideBudgetSpans, 1);
+        } else if lens.view.is_excluded(one.row) {
+            self.tally.count(Counter::ExcludedSpans, 1);
+        } else if batch.anomalies[one.row] & anomaly::FUTURE != 0 {
+            self.hold(one, lens, sender);
+        } else {
+            self.count(one, lens, sender);
+        }
+    }
+
+    /// Counts a span in its SLIs and its unit.
+    fn count(&mut self, one: Picked, lens: &mut Lens<'_>, sender: &mut Sender<'_>) {
+        let batch = lens.batch;
+        let Some(arm) = self.admit(batch.shard[one.row], sender) else {
+            return self.tally.count(Counter::DroppedSpans, 1);
+        };
+        let end = Timestamp(batch.end[one.row]);
+        if batch.received.since(end) > LATENESS_NANOS {
+            self.tally.count(Counter::LateSpans, 1);
+        }
+        let measures = sender.measures;
+        for (index, measure) in measures.list.iter().enumerate() {
+            if let Some(bad) = lens.view.judge(measure, one.row) {
+                let series = sender.series(index, &mut self.tally);
+                self.tally.event(series, end.secs(), bad);
+            }
+        }
+        if one.unit != 0 {
+            let unit = Unit {
+                arm,
+                ..lens.unit(one)
+            };
+            self.count_unit(batch.shard[one.row], one.unit, unit);
+        }
+    }
+
+    fn admit(&mut self, shard: u8, sender: &mut Sender<'_>) -> Option<u32> {
+        if let Some(arm) = sender.arm {
+            return self.arms.admit_known(arm, shard).then_some(arm);
+        }
+        let (service, revision) = (sender.identity.service_id, sender.identity.revision.id);
+        sender.arm = self.arms.admit(service, revision, shard);
+        sender.arm
+    }
+
+    fn count_unit(&mut self, shard: u8, key: u64, unit: Unit) {
+        let Some(shard) = &mut self.shards[usize::from(shard)] else {
+            return;
+        };
+        match shard.units.observe(key, unit) {
+            Change::New => self.tally.unit(&unit, 1),
+            Change::Joined => self.tally.count(Counter::CollapsedSpans, 1),
+            Change::Replaced(later) => {
+                self.tally.unit(&later, -1);
+                self.tally.unit(&unit, 1);
+                self.tally.count(Counter::CollapsedSpans, 1);
+            }
+        }
+    }
+
+    /// Puts a span that ends in the future aside, already measured.
+    fn hold(&mut self, one: Picked, lens: &mut Lens<'_>, sender: &Sender<'_>) {
+        let mut events = Vec::new();
+        for measure in &sender.measures.list {
+            if let Some(bad) = lens.view.judge(measure, one.row) {
+                events.push((sender.slo(measure, &mut self.tally), bad));
+            }
+        }
+        let held = Held {
+            service: sender.identity.service_id,
+            revision: sender.identity.revision.id,
+            events,
+            unit: (one.unit != 0).then(|| (one.unit, lens.unit(one))),
+        };
+        self.tally.count(Counter::FutureSpans, 1);
+        let (batch, max) = (lens.batch, self.limits.held_per_shard);
+        if let Some(shard) = &mut self.shards[usize::from(batch.shard[one.row])] {
+            let end = Timestamp(batch.end[one.row]);
+            if !shard.hold(end, one.key, held, max) {
+                self.tally.count(Counter::DroppedSpans, 1);
+            }
+        }
+    }
+
+    /// Counts a span whose time has come.
+    fn count_held(&mut self, shard: u8, end: Timestamp, held: Held) {
+        let Some(arm) = self.arms.admit(held.service, held.revision, shard) else {
+            return self.tally.count(Counter::DroppedSpans, 1);
+        };
+        for (slo, bad) in held.events {
+            let series = self.tally.series(slo, held.revision);
+            self.tally.event(series, end.secs(), bad);
+        }
+        if let Some((key, unit)) = held.unit {
+            self.count_unit(shard, key, Unit { arm, ..unit });
+        }
+    }
+
+    /// Adds what the batch said of its senders.
+    fn account(&mut self, batch: &SpanBatch, senders: &[Sender<'_>]) {
+        for (resource, sender) in batch.resources.iter().zip(senders) {
+            if sender.spans == 0 {
+                continue;
+            }
+            self.tally.count(Counter::AcceptedSpans, sender.spans);
+            self.tally.resource(ResourceDelta {
+                hash: resource.hash,
+                identity: resource.identity.clone(),
+                spans: sender.spans,
+                end_max: Timestamp(sender.end_max),
+                lag_min: batch.received.signed_since(Timestamp(sender.end_last)),
+            });
+        }
+    }
+}
+
+/// A batch with everything that was worked out about it.
+struct Lens<'a> {
+    batch: &'a SpanBatch,
+    view: View<'a>,
+    routes: Routes<'a>,
+}
+
+impl Lens<'_> {
+    fn is_measured(&mut self, row: usize, measures: &Measures) -> bool {
+        let list = &measures.list;
+        list.iter()
+            .any(|measure| self.view.is_selected(measure, row))
+    }
+
+    fn unit(&mut self, one: Picked) -> Unit {
+        let failed = self.view.is_failed(one.row);
+        let route = self.routes.of(one.row);
+        Unit::of(self.batch, one.row, one.key.content, route, failed)
+    }
+}
+

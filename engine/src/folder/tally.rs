@@ -1,0 +1,245 @@
+//! The tally: everything counted since the last flush. Counts only add up, so no order matters here.
+
+use super::arms::Arms;
+use super::units::{LATENCY_UNKNOWN, Unit};
+use crate::delta::{Counter, Delta, ResourceDelta, SliDelta, UnitDelta, UnitKey};
+use crate::hash::FixedMap;
+use crate::identity::{RevisionId, ServiceId, ServiceKey};
+use crate::slo::{Slo, SloId};
+use crate::span::anomaly;
+use crate::time::Timestamp;
+
+/// The events of one (slo, revision); remembers its last cell, since neighbours mostly share a second.
+#[derive(Debug)]
+struct Series {
+    slo: SloId,
+    revision: RevisionId,
+    last: u32,
+}
+
+/// The events of one series in one second.
+#[derive(Debug)]
+struct Cell {
+    series: u32,
+    second: u64,
+    good: i64,
+    bad: i64,
+}
+
+/// The counts. Emptied by [`Tally::take`].
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    series: Vec<Series>,
+    series_index: FixedMap<(SloId, RevisionId), u32>,
+    cells: Vec<Cell>,
+    cell_index: FixedMap<(u32, u64), u32>,
+    /// (units, failed) by packed key.
+    units: FixedMap<u128, (i64, i64)>,
+    resources: FixedMap<u128, ResourceDelta>,
+    implicit: FixedMap<ServiceId, SloId>,
+    counters: Counters,
+}
+
+impl Tally {
+    /// The number of the series (slo, revision), valid until the next [`Tally::take`].
+    pub(super) fn series(&mut self, slo: SloId, revision: RevisionId) -> u32 {
+        let next = self.series.len() as u32;
+        let number = *self.series_index.entry((slo, revision)).or_insert(next);
+        if number == next {
+            self.series.push(Series {
+                slo,
+                revision,
+                last: u32::MAX,
+            });
+        }
+        number
+    }
+
+    /// The id of the implicit SLO of `service`.
+    pub(super) fn implicit_slo(&mut self, service: &ServiceKey, id: ServiceId) -> SloId {
+        *self
+            .implicit
+            .entry(id)
+            .or_insert_with(|| Slo::implicit(service).id)
+    }
+
+    /// Counts one event.
+    #[inline]
+    pub(super) fn event(&mut self, series: u32, second: u64, bad: bool) {
+        let last = self.series[series as usize].last as usize;
+        let at = match self.cells.get(last) {
+            Some(cell) if cell.second == second => last,
+            _ => self.cell(series, second),
+        };
+        let cell = &mut self.cells[at];
+        cell.good += i64::from(!bad);
+        cell.bad += i64::from(bad);
+    }
+
+    fn cell(&mut self, series: u32, second: u64) -> usize {
+        let next = self.cells.len() as u32;
+        let number = *self.cell_index.entry((series, second)).or_insert(next);
+        if number == next {
+            self.cells.push(Cell {
+                series,
+                second,
+                good: 0,
+                bad: 0,
+            });
+        }
+        self.series[series as usize].last = number;
+        number as usize
+    }
+
+    /// Adds `change` (1 or -1) times `unit`.
+    #[inline]
+    pub(super) fn unit(&mut self, unit: &Unit, change: i64) {
+        let cell = self.units.entry(pack(unit)).or_default();
+        cell.0 += change;
+        cell.1 += if unit.failed { change } else { 0 };
+    }
+
+    /// Adds what a batch said of one resource.
+    pub(super) fn resource(&mut self, row: ResourceDelta) {
+        match self.resources.get_mut(&row.hash) {
+            Some(into) => {
+                into.spans += row.spans;
+                into.end_max = into.end_max.max(row.end_max);
+                into.lag_min = into.lag_min.min(row.lag_min);
+            }
+            None => {
+                self.resources.insert(row.hash, row);
+            }
+        }
+    }
+
+    /// Adds to a counter.
+    pub(super) fn count(&mut self, counter: Counter, times: u64) {
+        self.counters.add(counter, times);
+    }
+
+    /// Everything since the last call, normalized. O(n log n) in the distinct keys.
+    pub(super) fn take(&mut self, arms: &Arms) -> Delta {
+        let mut delta = Delta {
+            resources: self.resources.drain().map(|(_, row)| row).collect(),
+            sli: self.cells.iter().map(|cell| self.sli(cell)).collect(),
+            units: self.take_units(arms),
+            counters: self.counters.take(),
+        };
+        self.series.clear();
+        self.series_index.clear();
+        self.cells.clear();
+        self.cell_index.clear();
+        self.implicit.clear();
+        delta.normalize();
+        delta
+    }
+
+    fn sli(&self, cell: &Cell) -> SliDelta {
+        let series = &self.series[cell.series as usize];
+        SliDelta {
+            slo: series.slo,
+            revision: series.revision,
+            second: cell.second,
+            good: cell.good,
+            bad: cell.bad,
+        }
+    }
+
+    fn take_units(&mut self, arms: &Arms) -> Vec<UnitDelta> {
+        let mut cells: Vec<(u128, (i64, i64))> = self.units.drain().collect();
+        cells.sort_unstable_by_key(|(key, _)| *key);
+        cells
+            .chunk_by(|one, other| one.0 >> LATENCY_BITS == other.0 >> LATENCY_BITS)
+            .map(|same| unit_delta(same, arms))
+            .collect()
+    }
+}
+
+const LATENCY_BITS: u32 = 8;
+const ROUTE_BITS: u32 = 10;
+const ARM_BITS: u32 = 32;
+/// A `u64` of nanoseconds holds less than 2^35 seconds.
+const SECOND_BITS: u32 = 35;
+
+/// One unit's place in one number, latency bucket last: hashing and sorting numbers is cheap.
+fn pack(unit: &Unit) -> u128 {
+    let mut key = u128::from(unit.second);
+    key = key << SECOND_BITS | u128::from(Timestamp(unit.start).secs());
+    key = key << ARM_BITS | u128::from(unit.arm);
+    key = key << ROUTE_BITS | u128::from(unit.route);
+    key << LATENCY_BITS | u128::from(unit.latency)
+}
+
+/// The last `bits` of `key`, which loses them.
+fn unpack(key: &mut u128, bits: u32) -> u64 {
+    let field = *key & ((1 << bits) - 1);
+    *key >>= bits;
+    field as u64
+}
+
+fn unit_delta(cells: &[(u128, (i64, i64))], arms: &Arms) -> UnitDelta {
+    let mut key = cells[0].0 >> LATENCY_BITS;
+    let route = unpack(&mut key, ROUTE_BITS);
+    let arm = unpack(&mut key, ARM_BITS) as u32;
+    let started = unpack(&mut key, SECOND_BITS);
+    let second = unpack(&mut key, SECOND_BITS);
+    let (service, revision) = arms.resolve(arm);
+    let bucket = |key: u128| (key & 0xff) as u8;
+    UnitDelta {
+        key: UnitKey {
+            service,
+            second,
+            started,
+            route,
+            revision,
+        },
+        units: cells.iter().map(|(_, (units, _))| units).sum(),
+        failed: cells.iter().map(|(_, (_, failed))| failed).sum(),
+        latency: cells
+            .iter()
+            .filter(|(key, _)| bucket(*key) != LATENCY_UNKNOWN)
+            .map(|(key, (units, _))| (bucket(*key), *units))
+            .collect(),
+    }
+}
+
+/// Counters as an array: they are counted per span, and shown per Tick.
+#[derive(Debug, Default)]
+struct Counters {
+    plain: [u64; PLAIN.len()],
+    anomalies: [u64; anomaly::NAMES.len()],
+}
+
+/// The counters a folder counts, besides anomalies.
+const PLAIN: [Counter; 9] = [
+    Counter::AcceptedSpans,
+    Counter::DroppedSpans,
+    Counter::ExcludedSpans,
+    Counter::DuplicateSpans,
+    Counter::OutsideBudgetSpans,
+    Counter::LateSpans,
+    Counter::FutureSpans,
+    Counter::CollapsedSpans,
+    Counter::EvictedKeys,
+];
+
+impl Counters {
+    fn add(&mut self, counter: Counter, times: u64) {
+        if let Counter::Anomaly(index) = counter {
+            self.anomalies[usize::from(index)] += times;
+        } else if let Some(index) = PLAIN.iter().position(|known| *known == counter) {
+            self.plain[index] += times;
+        }
+    }
+
+    fn take(&mut self) -> std::collections::BTreeMap<Counter, u64> {
+        let counters = std::mem::take(self);
+        let plain = PLAIN.into_iter().zip(counters.plain);
+        let anomalies = (0u8..).map(Counter::Anomaly).zip(counters.anomalies);
+        plain
+            .chain(anomalies)
+            .filter(|(_, count)| *count != 0)
+            .collect()
+    }
+}

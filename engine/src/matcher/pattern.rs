@@ -1,0 +1,77 @@
+//! Patterns over the text form of a value: exact text, or `*` for any run of characters.
+
+use crate::span::{Value, ValueKind};
+use std::fmt::Write;
+
+/// A list of patterns of which any may hold.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Patterns {
+    exact: Vec<String>,
+    wild: Vec<String>,
+}
+
+impl Patterns {
+    /// Sorts the patterns by what they need.
+    pub(super) fn new(any_of: &[String]) -> Self {
+        let (wild, mut exact): (Vec<String>, Vec<String>) = any_of
+            .iter()
+            .cloned()
+            .partition(|pattern| pattern.contains('*'));
+        exact.sort_unstable();
+        Self { exact, wild }
+    }
+
+    /// Whether `text` matches one of them. O(log exact + wild * length).
+    pub(super) fn match_text(&self, text: &str) -> bool {
+        self.exact
+            .binary_search_by(|pattern| pattern.as_str().cmp(text))
+            .is_ok()
+            || self
+                .wild
+                .iter()
+                .any(|pattern| matches_wild(pattern.as_bytes(), text.as_bytes()))
+    }
+
+    /// Whether a stored value matches: numbers by their decimal text, booleans as `true` and `false`. Bytes and
+    /// nested values have no text: only a pattern of nothing but `*` ("it is there") matches them.
+    pub(super) fn match_value(&self, kind: ValueKind, bytes: &[u8], scratch: &mut String) -> bool {
+        scratch.clear();
+        let written = match Value::read(kind, bytes) {
+            Value::Text(text) => return self.match_text(text),
+            Value::Int(int) => write!(scratch, "{int}"),
+            Value::Double(double) => write!(scratch, "{double}"),
+            Value::Bool(flag) => write!(scratch, "{flag}"),
+            Value::Empty => Ok(()),
+            Value::Bytes(_) | Value::Nested(_) => return self.accepts_anything(),
+        };
+        written.is_ok() && self.match_text(scratch)
+    }
+
+    fn accepts_anything(&self) -> bool {
+        self.wild
+            .iter()
+            .any(|pattern| pattern.bytes().all(|byte| byte == b'*'))
+    }
+}
+
+/// Greedy matching with one point to fall back to: O(pattern * text) at worst, no recursion.
+fn matches_wild(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut at, mut read) = (0, 0);
+    let mut fallback: Option<(usize, usize)> = None;
+    while read < text.len() {
+        if pattern.get(at) == Some(&b'*') {
+            fallback = Some((at, read));
+            at += 1;
+        } else if pattern.get(at) == Some(&text[read]) {
+            at += 1;
+            read += 1;
+        } else if let Some((star, from)) = fallback {
+            fallback = Some((star, from + 1));
+            at = star + 1;
+            read = from + 1;
+        } else {
+            return false;
+        }
+    }
+    pattern[at..].iter().all(|byte| *byte == b'*')
+}
