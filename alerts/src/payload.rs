@@ -1,0 +1,83 @@
+//! The message as JSON: `{type, timestamp, data}` of Standard Webhooks.
+
+use engine::input::{Notification, Subject};
+use engine::snapshot::{AlertRow, Decision};
+use engine::time::{NANOS_PER_MILLI, Timestamp};
+use serde_json::{Value, json};
+
+/// Longest text sent; a message stays below the 20 KB that receivers are advised to accept.
+const TEXT_BYTES_MAX: usize = 8 * 1024;
+
+/// The body of a notification.
+pub fn body(notification: &Notification) -> Vec<u8> {
+    let subject = match &notification.subject {
+        Subject::Alert(alert) => alert_json(alert),
+        Subject::Decision(decision) => decision_json(decision),
+    };
+    let mut data = json!({
+        "title": cut(&notification.title, 256),
+        "text": cut(&notification.text, TEXT_BYTES_MAX),
+        "severity": notification.severity.name(),
+    });
+    if let (Value::Object(data), Value::Object(subject)) = (&mut data, subject) {
+        data.extend(subject);
+    }
+    let message =
+        json!({ "type": notification.event, "timestamp": rfc3339(notification.at), "data": data });
+    message.to_string().into_bytes()
+}
+
+fn alert_json(alert: &AlertRow) -> Value {
+    json!({
+        "alert_id": format!("{:032x}", alert.id),
+        "slo": alert.slo,
+        "service": alert.service.name,
+        "namespace": alert.service.namespace,
+        "environment": alert.service.environment,
+        "team": alert.team,
+        "state": alert.state.name(),
+        "tier": alert.tier,
+        "since": rfc3339(alert.since),
+        "long_burn_rate": alert.long_burn,
+        "short_burn_rate": alert.short_burn,
+        "budget_remaining": alert.budget_remaining,
+    })
+}
+
+fn decision_json(decision: &Decision) -> Value {
+    let answer = &decision.answer;
+    json!({
+        "decision_id": format!("{:032x}", decision.id),
+        "service": answer.service.name,
+        "namespace": answer.service.namespace,
+        "environment": answer.service.environment,
+        "candidate": answer.candidate,
+        "baseline": answer.baseline,
+        "verdict": answer.verdict.name(),
+        "code": answer.code.name(),
+        "reasons": answer.reasons,
+        "notes": answer.notes,
+        "counterfactual": answer.counterfactual,
+        "latched": decision.latched,
+        "cleared_reason": decision.cleared_reason,
+        "candidate_units": answer.evidence.candidate.units,
+        "candidate_failed": answer.evidence.candidate.failed,
+        "baseline_units": answer.evidence.baseline.units,
+        "baseline_failed": answer.evidence.baseline.failed,
+    })
+}
+
+fn cut(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+fn rfc3339(time: Timestamp) -> String {
+    let millis = i64::try_from(time.0 / NANOS_PER_MILLI).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(millis)
+        .map(|time| format!("{time:.3}"))
+        .unwrap_or_default()
+}
