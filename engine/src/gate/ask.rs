@@ -112,14 +112,7 @@ fn find_service<'a>(
 fn ask_service(snapshot: &Snapshot, row: &ServiceRow, question: &Question) -> Answer {
     let gate = snapshot.gates.get(&row.id);
     if question.phase == Phase::Admit {
-        return match gate {
-            Some(gate) => {
-                let mut answer = gate.admit.clone();
-                answer.candidate.clone_from(&question.candidate);
-                answer
-            }
-            None => unseen(row),
-        };
+        return gate.map_or_else(|| unseen(row), |gate| admit(row, gate, question));
     }
     let Some(gate) = gate.filter(|_| !row.revisions.is_empty()) else {
         return unseen(row);
@@ -128,6 +121,19 @@ fn ask_service(snapshot: &Snapshot, row: &ServiceRow, question: &Question) -> An
         Ok(answer) => check_baseline(row, answer, question),
         Err(answer) => answer,
     }
+}
+
+/// Admission needs no candidate; but one that is named and known to be good passes, and one that is halted does not.
+fn admit(row: &ServiceRow, gate: &ServiceGate, question: &Question) -> Answer {
+    if !question.candidate.is_empty()
+        && let Ok(answer) = find_candidate(row, gate, question)
+        && (answer.verdict == Verdict::Halt || answer.code == Code::KnownGoodRollback)
+    {
+        return answer;
+    }
+    let mut answer = gate.admit.clone();
+    answer.candidate.clone_from(&question.candidate);
+    answer
 }
 
 /// A file names the service, but nothing was ever received from it.

@@ -14,10 +14,15 @@
 
 pub mod answer;
 pub mod ask;
+pub mod candidate;
 pub mod chain;
 pub mod facts;
+pub mod flow;
+pub mod judge;
 pub mod machine;
-pub(crate) mod words;
+pub mod service;
+pub mod strata;
+mod words;
 
 pub use ask::{Question, ask};
 pub use chain::{ChainError, verify};

@@ -1,0 +1,394 @@
+//! One candidate: its calendar of closing seconds, its strata, its test.
+//!
+//! A second closes once, in order, when everything that ended in it has arrived from both arms: their watermarks
+//! passed it and the time has gone by in which items of both arms recently arrived (exporters batch, and several
+//! processes may share one resource). After [`CLOSE_SECS`] it closes anyway. What comes later counts for budgets,
+//! not for the test. Seconds are set aside untested while the arms' clocks are known to differ, and when an arm that
+//! has steady traffic has fallen silent (its exporter stalls: half a second's worth of it would mislead).
+
+use crate::gate::flow::{Flow, Lateness};
+use crate::gate::strata::{CLOSE_SECS, Cell, Cells, Epoch, GATHER_SECS, OPEN_MAX, Weights};
+use crate::identity::RevisionId;
+use crate::stats::rollout::{ArmCells, Finding, RolloutTest, Stratum, TestPolicy, should_close};
+use crate::time::{NANOS_PER_SEC, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The arms' clocks may differ by this much, ns.
+pub const SKEW_NANOS_MAX: i64 = 2 * NANOS_PER_SEC as i64;
+/// With fewer spans in a minute, an arm's least lag may be one exporter batch: then this much, ns.
+const SKEW_NANOS_MAX_SPARSE: i64 = 15 * NANOS_PER_SEC as i64;
+const SKEW_SPANS_MIN: u64 = 30;
+/// The arms' late shares may differ by this much.
+pub const LATE_DIFFERENCE_MAX: f64 = 0.05;
+/// An arm heard of for less than this is held back as if it exported every 5 s.
+const YOUNG_NANOS: u64 = 15 * NANOS_PER_SEC;
+const YOUNG_HOLD_NANOS: u64 = 5 * NANOS_PER_SEC;
+/// With at least this many units a minute, silence of an arm is a stall, not idleness.
+const STEADY_UNITS: u64 = 60;
+/// A calendar that fell behind by more than this (the engine was away) starts again near now.
+const BEHIND_SECS_MAX: u64 = 120;
+
+/// Units of both arms.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Pair {
+    pub(crate) candidate: Cell,
+    pub(crate) baseline: Cell,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Gathering {
+    first_second: u64,
+    units: Pair,
+}
+
+/// Counts of the last minute of tested event time, in slots of 10 s: what a late onset looks like.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct RecentSlot {
+    number: u64,
+    counts: [u64; 4],
+}
+
+/// What the flows say about both arms at one instant.
+pub(crate) struct Arms<'a> {
+    pub(crate) candidate: Option<&'a Flow>,
+    pub(crate) baseline: Vec<&'a Flow>,
+}
+
+impl<'a> Arms<'a> {
+    fn all(&self) -> impl Iterator<Item = &'a Flow> + '_ {
+        self.candidate.iter().chain(&self.baseline).copied()
+    }
+
+    fn baseline_sum(&self, of: impl Fn(&Flow) -> u64) -> u64 {
+        self.baseline.iter().map(|flow| of(flow)).sum()
+    }
+
+    /// Candidate's and baseline's units of the last minute.
+    pub(crate) fn units_last_minute(&self, now: Timestamp) -> (u64, u64) {
+        let candidate = self.candidate.map_or(0, |flow| flow.units_last_minute(now));
+        (
+            candidate,
+            self.baseline_sum(|flow| flow.units_last_minute(now)),
+        )
+    }
+
+    /// Least lag of the candidate minus that of the baseline, ns: how far the candidate's clock is behind.
+    pub(crate) fn skew(&self, now: Timestamp) -> Option<i64> {
+        let candidate = self.candidate?.lag_min(now)?;
+        let baseline = self
+            .baseline
+            .iter()
+            .filter_map(|flow| flow.lag_min(now))
+            .min()?;
+        Some(candidate.saturating_sub(baseline))
+    }
+
+    /// The skew, if it is too large to compare the arms.
+    pub(crate) fn harmful_skew(&self, now: Timestamp) -> Option<i64> {
+        let spans = self.candidate.map_or(0, |flow| flow.spans_last_minute(now));
+        let spans = spans.min(self.baseline_sum(|flow| flow.spans_last_minute(now)));
+        let most = if spans >= SKEW_SPANS_MIN {
+            SKEW_NANOS_MAX
+        } else {
+            SKEW_NANOS_MAX_SPARSE
+        };
+        self.skew(now)
+            .filter(|skew| skew.unsigned_abs() > most.unsigned_abs())
+    }
+
+    fn hold_nanos(&self, now: Timestamp) -> u64 {
+        let hold = |flow: &Flow| {
+            let is_young = flow
+                .first
+                .is_none_or(|first| now.since(first) < YOUNG_NANOS);
+            let floor = if is_young { YOUNG_HOLD_NANOS } else { 0 };
+            flow.age_max(now).max(floor)
+        };
+        self.all()
+            .map(hold)
+            .max()
+            .unwrap_or(0)
+            .min(CLOSE_SECS * NANOS_PER_SEC)
+    }
+
+    fn have_passed(&self, now: Timestamp, end: Timestamp) -> bool {
+        self.all()
+            .all(|flow| flow.watermark(now).is_none_or(|watermark| watermark >= end))
+    }
+
+    fn has_stalled(&self, now: Timestamp, end: Timestamp) -> bool {
+        let stalled = |units: u64, end_max: Timestamp| units >= STEADY_UNITS && end_max < end;
+        let baseline_end = self.baseline.iter().map(|flow| flow.end_max).max();
+        let (candidate, baseline) = self.units_last_minute(now);
+        self.candidate
+            .is_some_and(|flow| stalled(candidate, flow.end_max))
+            || baseline_end.is_some_and(|end_max| stalled(baseline, end_max))
+    }
+}
+
+/// Whether a second may close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Closing {
+    NotYet,
+    Test,
+    SetAside,
+}
+
+/// One tracked candidate.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Candidate {
+    /// Logical time it appeared.
+    pub(crate) since: Timestamp,
+    /// Revisions that were live then.
+    pub(crate) assumed: Vec<RevisionId>,
+    /// Baseline named by `rollout.started`; empty when none was.
+    pub(crate) named_baseline: String,
+    /// Baseline in force, ascending, and whether it is assumed rather than known good.
+    pub(crate) baseline: Vec<RevisionId>,
+    pub(crate) is_assumed: bool,
+    /// Its controller ended the rollout without promoting it.
+    pub(crate) is_aborted: bool,
+    pub(crate) weights: Weights,
+    /// Weight steps the test has seen.
+    steps_tested: u32,
+    /// First second that has not closed; `None` before its first unit.
+    pub(crate) cursor: Option<u64>,
+    gathering: BTreeMap<(Epoch, u64), Gathering>,
+    pub(crate) test: RolloutTest,
+    /// Tests of this revision that were given up before (latch cleared, policy changed).
+    pub(crate) restarts: u32,
+    pub(crate) totals: Pair,
+    recent: [RecentSlot; 6],
+    pub(crate) late_candidate: Lateness,
+    pub(crate) late_baseline: Lateness,
+    /// Seconds set aside because of skew or a stall.
+    pub(crate) set_aside: u64,
+}
+
+impl Candidate {
+    pub(crate) fn new(now: Timestamp, assumed: Vec<RevisionId>, policy: TestPolicy) -> Self {
+        Self {
+            since: now,
+            assumed,
+            named_baseline: String::new(),
+            baseline: Vec::new(),
+            is_assumed: true,
+            is_aborted: false,
+            weights: Weights::default(),
+            steps_tested: 0,
+            cursor: None,
+            gathering: BTreeMap::new(),
+            test: RolloutTest::new(policy),
+            restarts: 0,
+            totals: Pair::default(),
+            recent: [RecentSlot::default(); 6],
+            late_candidate: Lateness::default(),
+            late_baseline: Lateness::default(),
+            set_aside: 0,
+        }
+    }
+
+    /// Starts a new test; the alpha of the old one is spent.
+    pub(crate) fn restart(&mut self, policy: TestPolicy) {
+        self.test = RolloutTest::new(policy);
+        self.restarts += 1;
+        self.steps_tested = self.weights.count();
+        self.gathering.clear();
+        self.totals = Pair::default();
+        self.recent = [RecentSlot::default(); 6];
+    }
+
+    /// Whether a weight step was reported whose traffic has not been tested yet: earlier evidence must not pass it.
+    pub(crate) fn awaits_step(&self) -> bool {
+        self.weights.count() > self.steps_tested
+    }
+
+    /// Candidate's and baseline's (units, failed) of the last minute tested.
+    pub(crate) fn recent(&self) -> [u64; 4] {
+        let newest = self
+            .recent
+            .iter()
+            .map(|slot| slot.number)
+            .max()
+            .unwrap_or(0);
+        let mut sum = [0; 4];
+        for slot in self.recent.iter().filter(|slot| slot.number + 6 > newest) {
+            for (into, count) in sum.iter_mut().zip(slot.counts) {
+                *into += count;
+            }
+        }
+        sum
+    }
+
+    /// Takes note of units as they arrive: those of closed seconds are late.
+    pub(crate) fn arrived(&mut self, now: Timestamp, is_candidate: bool, second: u64, units: u64) {
+        let is_late = self.cursor.is_some_and(|cursor| second < cursor);
+        let lateness = if is_candidate {
+            &mut self.late_candidate
+        } else {
+            &mut self.late_baseline
+        };
+        lateness.note(now, units, is_late);
+    }
+
+    /// Closes every second that may close and folds what is ripe; returns whether one did. O(cells closed).
+    pub(crate) fn sweep(
+        &mut self,
+        now: Timestamp,
+        revision: RevisionId,
+        cells: &Cells,
+        arms: &Arms<'_>,
+    ) -> bool {
+        let Some(mut cursor) = self.cursor.or_else(|| cells.first_second_of(revision)) else {
+            return false;
+        };
+        if cursor + BEHIND_SECS_MAX < now.secs() {
+            self.gathering.clear();
+            cursor = now.secs() - 2 * CLOSE_SECS;
+        }
+        loop {
+            match closing(now, cursor, arms) {
+                Closing::NotYet => break,
+                Closing::SetAside => self.set_aside += 1,
+                Closing::Test => self.gather(cursor, revision, cells),
+            }
+            self.close_ripe(cursor);
+            cursor += 1;
+        }
+        let has_closed = self.cursor.is_some_and(|before| before < cursor);
+        self.cursor = Some(cursor);
+        has_closed
+    }
+
+    fn gather(&mut self, second: u64, revision: RevisionId, cells: &Cells) {
+        for (key, cell) in cells.of_second(second) {
+            let is_candidate = key.revision == revision;
+            if !is_candidate && self.baseline.binary_search(&key.revision).is_err() {
+                continue;
+            }
+            let epoch = self.weights.epoch(key.started);
+            let gathering = self
+                .gathering
+                .entry((epoch, key.route))
+                .or_insert_with(|| Gathering {
+                    first_second: second,
+                    units: Pair::default(),
+                });
+            let arm = if is_candidate {
+                &mut gathering.units.candidate
+            } else {
+                &mut gathering.units.baseline
+            };
+            arm.merge(cell);
+        }
+    }
+
+    /// Folds the strata that are large or old enough, in key order.
+    fn close_ripe(&mut self, second: u64) {
+        let theta = self.test.theta();
+        let mut excess = self.gathering.len().saturating_sub(OPEN_MAX);
+        let ripe: Vec<(Epoch, u64)> = self
+            .gathering
+            .iter()
+            .filter(|((epoch, _), gathering)| {
+                let age = second + 1 - gathering.first_second;
+                let is_over = epoch.end().is_some_and(|end| second >= end + CLOSE_SECS);
+                let units = &gathering.units;
+                let (candidate, baseline) = (units.candidate.units, units.baseline.units);
+                let is_excess = excess > 0;
+                excess = excess.saturating_sub(1);
+                is_over
+                    || is_excess
+                    || age >= GATHER_SECS
+                    || should_close(
+                        candidate.max(0) as u64,
+                        baseline.max(0) as u64,
+                        theta,
+                        age * NANOS_PER_SEC,
+                    )
+            })
+            .map(|(key, _)| *key)
+            .collect();
+        for key in ripe {
+            if let Some(gathering) = self.gathering.remove(&key) {
+                self.fold(key.0, second, &gathering.units);
+            }
+        }
+    }
+
+    fn fold(&mut self, epoch: Epoch, second: u64, units: &Pair) {
+        let stratum = Stratum {
+            candidate: arm_cells(&units.candidate),
+            baseline: arm_cells(&units.baseline),
+        };
+        if stratum.candidate.units == 0 {
+            return;
+        }
+        if self.test.total().candidate.units == 0 {
+            // The weight it starts at is no step.
+            self.steps_tested = epoch.step();
+        }
+        while self.steps_tested < epoch.step() {
+            self.steps_tested += 1;
+            self.test.weight_step();
+        }
+        self.test.fold(&stratum);
+        self.totals.candidate.merge(&units.candidate);
+        self.totals.baseline.merge(&units.baseline);
+        let number = second / 10;
+        let slot = &mut self.recent[(number % 6) as usize];
+        if slot.number != number {
+            *slot = RecentSlot {
+                number,
+                ..RecentSlot::default()
+            };
+        }
+        let (candidate, baseline) = (&stratum.candidate, &stratum.baseline);
+        let added = [
+            candidate.units,
+            candidate.failed,
+            baseline.units,
+            baseline.failed,
+        ];
+        for (into, count) in slot.counts.iter_mut().zip(added) {
+            *into += count;
+        }
+    }
+
+    /// The finding in force: a pass does not outlive the weight it was found at.
+    pub(crate) fn finding(&self) -> Finding {
+        match self.test.finding() {
+            Finding::Pass if self.awaits_step() => Finding::NotYet,
+            finding => finding,
+        }
+    }
+}
+
+fn closing(now: Timestamp, second: u64, arms: &Arms<'_>) -> Closing {
+    let end = Timestamp::from_secs(second + 1);
+    let is_due = now >= end.plus(CLOSE_SECS * NANOS_PER_SEC);
+    let is_complete = now >= end.plus(arms.hold_nanos(now)) && arms.have_passed(now, end);
+    if !is_due && !is_complete {
+        Closing::NotYet
+    } else if arms.harmful_skew(now).is_some() || !is_complete && arms.has_stalled(now, end) {
+        Closing::SetAside
+    } else {
+        Closing::Test
+    }
+}
+
+/// Corrections may have left a cell below zero for a moment: such a cell counts as empty.
+fn arm_cells(cell: &Cell) -> ArmCells {
+    let units = cell.units.max(0) as u64;
+    ArmCells {
+        units,
+        failed: (cell.failed.max(0) as u64).min(units),
+        latency: cell
+            .latency
+            .iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(bucket, count)| (*bucket, *count as u64))
+            .collect(),
+    }
+}
