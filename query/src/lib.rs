@@ -5,6 +5,9 @@
 //! - **Owns**: no state.
 //! - **Limits**: one snapshot per request; bodies of posted events are capped.
 //! - **Sources**: CloudEvents 1.0, RFC 9457 (problem details), Prometheus exposition format.
-//! - **Read next**: [`wire`].
+//! - **Read next**: [`wire`], [`api`], [`metrics`].
 
+pub mod api;
+pub mod metrics;
+pub mod problem;
 pub mod wire;

@@ -1,0 +1,195 @@
+//! The API against snapshots built by hand.
+
+use super::events::{CloudEvent, EventData, input};
+use super::*;
+use axum::body::Body;
+use axum::http::Request as HttpRequest;
+use engine::input::RolloutChange;
+use tower::ServiceExt;
+
+fn state(snapshot: Snapshot, token: Option<&str>) -> (ApiState, mpsc::Receiver<Input>) {
+    let (control, inputs) = mpsc::channel(4);
+    let (reload, _) = mpsc::channel(1);
+    let state = ApiState {
+        snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
+        control,
+        reload,
+        receivers: Arc::new(Vec::new),
+        token: token.map(Arc::from),
+    };
+    (state, inputs)
+}
+
+async fn get(state: &ApiState, path: &str, token: Option<&str>) -> (StatusCode, String) {
+    let mut request = HttpRequest::get(path);
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    send(state, request.body(Body::empty()).unwrap()).await
+}
+
+async fn send(state: &ApiState, request: HttpRequest<Body>) -> (StatusCode, String) {
+    let response = router(state.clone(), Router::new())
+        .oneshot(request)
+        .await
+        .unwrap();
+    let status = response.status();
+    let body = axum::body::to_bytes(response.into_body(), 1 << 20)
+        .await
+        .unwrap();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn a_token_guards_everything_but_health() {
+    let (state, _inputs) = state(Snapshot::default(), Some("s3cret"));
+    for path in [
+        "/v1/status",
+        "/v1/gate?service=a",
+        "/metrics",
+        "/v1/openapi.json",
+        "/v1/slos",
+    ] {
+        assert_eq!(
+            get(&state, path, None).await.0,
+            StatusCode::UNAUTHORIZED,
+            "{path}"
+        );
+        assert_eq!(
+            get(&state, path, Some("s3cre")).await.0,
+            StatusCode::UNAUTHORIZED,
+            "{path}"
+        );
+        assert_eq!(
+            get(&state, path, Some("s3cret")).await.0,
+            StatusCode::OK,
+            "{path}"
+        );
+    }
+    assert_eq!(get(&state, "/-/healthy", None).await.0, StatusCode::OK);
+    assert_eq!(get(&state, "/-/ready", None).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn while_recovering_the_gate_is_unknown_with_503() {
+    let (state, _inputs) = state(
+        Snapshot {
+            is_recovering: true,
+            ..Snapshot::default()
+        },
+        None,
+    );
+    let (status, body) = get(&state, "/v1/gate?service=checkout", None).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(
+        body.contains("\"verdict\":\"unknown\"") && body.contains("RECOVERING"),
+        "{body}"
+    );
+    assert_eq!(
+        get(&state, "/-/ready", None).await.0,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+}
+
+#[tokio::test]
+async fn wrong_questions_are_answered_with_what_is_wrong() {
+    let (state, _inputs) = state(Snapshot::default(), None);
+    let (status, body) = get(&state, "/v1/gate?service=a&phase=later", None).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(
+        body.contains("expected `admit` or `advance`, got `later`"),
+        "{body}"
+    );
+    let (status, body) = get(&state, "/v1/nothing", None).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(body.contains("/v1/openapi.json"), "{body}");
+}
+
+#[tokio::test]
+async fn an_event_reaches_the_engine_and_a_full_queue_says_so() {
+    let (state, mut inputs) = state(Snapshot::default(), None);
+    let body = r#"{"specversion":"1.0","id":"1","source":"ci","type":"rollout.weight",
+        "data":{"service":"checkout","candidate":"v2","weight_percent":12.5}}"#;
+    let request = || {
+        HttpRequest::post("/v1/events")
+            .header("content-type", "application/json")
+            .body(Body::from(body))
+            .unwrap()
+    };
+    assert_eq!(send(&state, request()).await.0, StatusCode::ACCEPTED);
+    let Input::Rollout(event) = inputs.recv().await.unwrap() else {
+        panic!("not a rollout event")
+    };
+    assert_eq!(
+        event.change,
+        RolloutChange::Weight {
+            basis_points: 1_250
+        }
+    );
+    for _ in 0..4 {
+        let _ = send(&state, request()).await;
+    }
+    assert_eq!(
+        send(&state, request()).await.0,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+}
+
+#[test]
+fn events_name_the_field_that_is_wrong() {
+    let event = CloudEvent {
+        specversion: "1.0".to_owned(),
+        id: "7".to_owned(),
+        source: "test".to_owned(),
+        kind: "latch.cleared".to_owned(),
+        time: None,
+        data: EventData {
+            service: "a".to_owned(),
+            candidate: "v2".to_owned(),
+            ..EventData::default()
+        },
+    };
+    let refused = |change: &dyn Fn(&mut CloudEvent)| {
+        let mut event = event.clone();
+        change(&mut event);
+        input(event).unwrap_err()
+    };
+    assert!(refused(&|_| ()).starts_with("data.reason"));
+    assert!(refused(&|event| event.specversion = "0.3".to_owned()).starts_with("specversion"));
+    assert!(refused(&|event| event.id.clear()).starts_with("id"));
+    assert!(
+        refused(&|event| event.kind = "rollout.exploded".to_owned())
+            .contains("got `rollout.exploded`")
+    );
+    assert!(
+        refused(&|event| event.kind = "rollout.weight".to_owned())
+            .starts_with("data.weight_percent")
+    );
+    assert!(
+        refused(&|event| event.kind = "rollout.finished".to_owned()).starts_with("data.promoted")
+    );
+    assert!(refused(&|event| event.time = Some("yesterday".to_owned())).starts_with("time"));
+}
+
+#[test]
+fn the_openapi_document_names_every_route() {
+    let document = serde_json::to_value(openapi()).unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    for path in [
+        "status",
+        "services",
+        "slos",
+        "budgets",
+        "burn-rates",
+        "gate",
+        "decisions",
+        "alerts",
+        "events",
+    ] {
+        assert!(
+            paths.contains_key(&format!("/v1/{path}")),
+            "{path} is missing"
+        );
+    }
+    assert!(document["components"]["schemas"]["GateBody"]["properties"]["verdict"].is_object());
+}
