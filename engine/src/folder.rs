@@ -442,4 +442,3 @@ impl Lens<'_> {
         Unit::of(self.batch, one.row, one.key.content, route, failed)
     }
 }
-

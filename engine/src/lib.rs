@@ -8,6 +8,9 @@
 //! - **Sources**: Google SRE Workbook ch. 5 (burn rates), OpenSLO v1, OpenTelemetry semantic conventions.
 //! - **Read next**: [`time`], [`hash`], [`identity`], [`span`], [`slo`], [`delta`], [`input`], [`snapshot`], [`gate`].
 
+pub mod alert;
+pub mod budget;
+pub mod burn_rate;
 pub mod delta;
 pub mod folder;
 pub mod gate;
@@ -18,7 +21,9 @@ pub mod latency;
 pub mod matcher;
 pub mod outcome;
 pub mod registry;
+pub mod ring;
 pub mod slo;
+pub mod slo_machine;
 pub mod snapshot;
 pub mod span;
 pub mod span_rows;

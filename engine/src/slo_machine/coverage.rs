@@ -1,0 +1,36 @@
+//! Whether a window is complete: everything that will be in it has arrived, and nothing of it was lost.
+//!
+//! An incomplete window may fire an alert and never resolve one (DESIGN 5).
+
+use crate::input::Gap;
+use crate::ring::window_start;
+use crate::time::{NANOS_PER_SEC, Timestamp};
+
+/// Exporters send in batches (5 s by default), so the newest seconds of a window are always missing: a window counts as
+/// complete while at most this much of it is, or a [`TAIL_SHARE`]th of it, whichever is longer.
+const TAIL_SECS: u64 = 10;
+const TAIL_SHARE: u64 = 10;
+
+/// What is known about the completeness of one service's counts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Coverage<'a> {
+    /// Logical time.
+    pub(super) now: Timestamp,
+    /// Event time up to which the service's live resources have reported; `None` when none is live.
+    pub(super) watermark: Option<Timestamp>,
+    /// Times for which counts were lost.
+    pub(super) gaps: &'a [Gap],
+}
+
+impl Coverage<'_> {
+    /// Whether the window of `window_secs` that ends now is complete.
+    pub(super) fn is_complete(&self, window_secs: u64) -> bool {
+        let Some(watermark) = self.watermark else {
+            return false;
+        };
+        let tail = TAIL_SECS.max(window_secs / TAIL_SHARE);
+        let start = Timestamp::from_secs(window_start(self.now.secs(), window_secs));
+        let is_whole = |gap: &Gap| gap.to <= start || gap.from > self.now;
+        self.now.since(watermark) <= tail * NANOS_PER_SEC && self.gaps.iter().all(is_whole)
+    }
+}
