@@ -22,7 +22,7 @@ pub mod judge;
 pub mod machine;
 pub mod service;
 pub mod strata;
-mod words;
+pub(crate) mod words;
 
 pub use ask::{Question, ask};
 pub use chain::{ChainError, verify};
