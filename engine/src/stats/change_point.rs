@@ -53,6 +53,11 @@ impl Schedule {
         };
     }
 
+    /// Mass put in so far, 0..=0.5: the probability that the change came by now, under the alternative it bets on.
+    pub fn put_in(&self) -> f64 {
+        self.spent as f64 / ONE as f64
+    }
+
     /// At a weight step: a quarter of what is kept for steps goes in with the next stratum.
     pub fn weight_step(&mut self) {
         let extra = self.at_steps_left / 4;

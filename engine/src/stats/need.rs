@@ -114,7 +114,7 @@ impl RolloutTest {
     }
 }
 
-/// Rates seen so far, shrunk by half a failure so that none is 0 or 1.
+/// Rates seen so far; those that are divided by are shrunk by half a failure.
 struct Seen {
     is_real: bool,
     has_baseline: bool,
@@ -142,7 +142,7 @@ impl Seen {
             is_real: c.units > 0,
             has_baseline: b.units > 0,
             theta: (candidate / units).min(1.0 - 1.0 / (units + 1.0)),
-            rate: (c.failed as f64 + 0.5) / (c.units as f64 + 1.0),
+            rate: c.failed as f64 / candidate,
             ratio: odds(c.failed, c.units) / odds(b.failed, b.units),
             failures_per_request: (failed + 0.5) / candidate,
             candidate_per_stratum: candidate / strata,
@@ -181,7 +181,7 @@ impl Seen {
                 .fold(0.0, f64::max)
         };
         let (seen, healthy) = (gain(self.rate.min(budget)), gain(budget / 10.0));
-        // Half a failure among few requests is no rate: until then, and when it would never pass, assume health.
+        // When it would never pass: as if it were healthy from now on.
         if seen > healthy / 10.0 { seen } else { healthy }.max(GAIN_MIN)
     }
 }
