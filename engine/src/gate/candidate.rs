@@ -26,6 +26,8 @@ const YOUNG_NANOS: u64 = 15 * NANOS_PER_SEC;
 const YOUNG_HOLD_NANOS: u64 = 5 * NANOS_PER_SEC;
 /// With at least this many units a minute, silence of an arm is a stall, not idleness.
 const STEADY_UNITS: u64 = 60;
+/// An arm silent for longer than this has gone, not stalled: seconds without it are closed as they are.
+const STALL_NANOS_MAX: u64 = 20 * NANOS_PER_SEC;
 /// A calendar that fell behind by more than this (the engine was away) starts again near now.
 const BEHIND_SECS_MAX: u64 = 120;
 
@@ -118,12 +120,13 @@ impl<'a> Arms<'a> {
     }
 
     fn has_stalled(&self, now: Timestamp, end: Timestamp) -> bool {
-        let stalled = |units: u64, end_max: Timestamp| units >= STEADY_UNITS && end_max < end;
-        let baseline_end = self.baseline.iter().map(|flow| flow.end_max).max();
-        let (candidate, baseline) = self.units_last_minute(now);
-        self.candidate
-            .is_some_and(|flow| stalled(candidate, flow.end_max))
-            || baseline_end.is_some_and(|end_max| stalled(baseline, end_max))
+        let has_stalled = |flows: &[&Flow]| {
+            let units: u64 = flows.iter().map(|flow| flow.units_last_minute(now)).sum();
+            let heard = flows.iter().map(|flow| flow.last).max();
+            let is_recent = heard.is_some_and(|last| now.since(last) <= STALL_NANOS_MAX);
+            units >= STEADY_UNITS && is_recent && flows.iter().all(|flow| flow.end_max < end)
+        };
+        has_stalled(self.candidate.as_slice()) || has_stalled(&self.baseline)
     }
 }
 

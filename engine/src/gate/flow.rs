@@ -127,6 +127,15 @@ impl Flow {
         self.minute(now).map(|slot| slot.spans).sum()
     }
 
+    /// How long silence is natural: ten times the mean time between units so far, ns.
+    pub(crate) fn patience_nanos(&self) -> u64 {
+        let between = self.first.map_or(0, |first| self.last.since(first));
+        match self.units {
+            2.. => (between / self.units as u64).saturating_mul(10),
+            _ => 0,
+        }
+    }
+
     /// Seconds of the last minute in which units could have arrived, at least 1.
     pub(crate) fn observed_secs(&self, now: Timestamp) -> u64 {
         let observed = self.first.map_or(0, |first| now.since(first)) / NANOS_PER_SEC;

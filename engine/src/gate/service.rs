@@ -30,6 +30,9 @@ pub const COLD_START_NANOS: u64 = 10 * NANOS_PER_SEC;
 /// A candidate that sent nothing for this long is no longer tracked (its latch stays).
 pub const FORGET_NANOS: u64 = 600 * NANOS_PER_SEC;
 
+/// A revision that was there first and served nothing for this long, while another one served, comes back as a candidate.
+pub const INCUMBENT_NANOS: u64 = 3_600 * NANOS_PER_SEC;
+
 /// A latched Halt.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Latch {
@@ -166,7 +169,7 @@ impl ServiceState {
         let policy = test_policy(facts);
         let ids: Vec<RevisionId> = self.candidates.keys().copied().collect();
         for id in ids {
-            let (baseline, is_assumed) = self.baseline_of(id, facts);
+            let (baseline, is_assumed) = self.baseline_of(now, id, facts);
             let Some(candidate) = self.candidates.get_mut(&id) else {
                 continue;
             };
@@ -202,17 +205,18 @@ impl ServiceState {
 
     /// Gives every live release a role: known good, there first, or candidate.
     fn recognize(&mut self, now: Timestamp, facts: &ServiceFacts) {
-        let live: Vec<&RevisionRow> = releases(facts).filter(|row| row.is_live).collect();
+        let live = self.serving(now, facts);
         let Some(first_seen) = releases(facts).map(|row| row.first_seen).min() else {
             return;
         };
-        if live
+        let others_serve = live
             .iter()
-            .any(|row| !self.incumbents.contains(&row.revision.id))
-        {
-            // Somebody else serves: who went away meanwhile was not there first when it comes back.
+            .any(|row| !self.incumbents.contains(&row.revision.id));
+        if others_serve {
+            // Who stayed away for long was not there first when it comes back.
+            let is_recent = |row: &RevisionRow| now.since(row.last_seen) <= INCUMBENT_NANOS;
             self.incumbents
-                .retain(|id| live.iter().any(|row| row.revision.id == *id));
+                .retain(|id| releases(facts).any(|row| row.revision.id == *id && is_recent(row)));
         }
         let newcomers: Vec<RevisionId> = live
             .iter()
@@ -223,8 +227,9 @@ impl ServiceState {
         if newcomers.is_empty() || is_cold {
             return;
         }
-        if !self.is_warm {
-            self.is_warm = true;
+        let is_first = !self.is_warm && self.known_good.is_empty();
+        self.is_warm = true;
+        if is_first {
             let largest = newcomers
                 .iter()
                 .max_by_key(|id| (self.flows.get(id).map_or(0, |flow| flow.units), **id));
@@ -250,6 +255,18 @@ impl ServiceState {
         }
     }
 
+    /// Releases that serve: live ones, and ones whose traffic is so low that they cannot be expected to be heard yet.
+    fn serving<'a>(&self, now: Timestamp, facts: &'a ServiceFacts) -> Vec<&'a RevisionRow> {
+        let is_serving = |row: &&RevisionRow| {
+            let patience = self
+                .flows
+                .get(&row.revision.id)
+                .map_or(0, |flow| flow.patience_nanos());
+            row.is_live || now.since(row.last_seen) <= patience.min(FORGET_NANOS)
+        };
+        releases(facts).filter(is_serving).collect()
+    }
+
     fn has_role(&self, id: RevisionId) -> bool {
         self.known_good.contains_key(&id)
             || self.incumbents.contains(&id)
@@ -266,11 +283,16 @@ impl ServiceState {
 
     /// The baseline of `id`, ascending, and whether it is assumed: the one its controller named; else the known-good
     /// revisions that serve; else those that were live when it appeared.
-    fn baseline_of(&self, id: RevisionId, facts: &ServiceFacts) -> (Vec<RevisionId>, bool) {
+    fn baseline_of(
+        &self,
+        now: Timestamp,
+        id: RevisionId,
+        facts: &ServiceFacts,
+    ) -> (Vec<RevisionId>, bool) {
         let Some(candidate) = self.candidates.get(&id) else {
             return (Vec::new(), true);
         };
-        let live: Vec<&RevisionRow> = releases(facts).filter(|row| row.is_live).collect();
+        let live = self.serving(now, facts);
         let serving = |wanted: &dyn Fn(RevisionId) -> bool| -> Vec<RevisionId> {
             let mut ids: Vec<RevisionId> = live
                 .iter()
@@ -305,14 +327,12 @@ impl ServiceState {
 
     /// A revision that took all traffic for the bake time within its budget is known good.
     fn watch_sole(&mut self, now: Timestamp, facts: &ServiceFacts) {
-        let mut live = facts.row.revisions.iter().filter(|row| row.is_live);
-        let only = match (live.next(), live.next()) {
-            (Some(row), None) if is_release(row) => row.revision.id,
-            _ => {
-                self.sole = None;
-                return;
-            }
+        let serving = self.serving(now, facts);
+        let [only] = serving.as_slice() else {
+            self.sole = None;
+            return;
         };
+        let only = only.revision.id;
         if self.known_good.contains_key(&only) || self.latches.contains_key(&only) {
             self.sole = None;
             return;

@@ -73,6 +73,10 @@ pub(crate) struct Arm {
     /// Its clock runs ahead by this much.
     pub(crate) skew_ms: i64,
     pub(crate) instances: u64,
+    /// The only route it serves; `None`: any.
+    pub(crate) route: Option<u64>,
+    /// Every export is delivered this much later.
+    pub(crate) delay_ms: u64,
     buffer: Vec<Request>,
     outbox: Vec<(u64, Vec<Request>)>,
     first_seen: Option<u64>,
@@ -110,6 +114,8 @@ impl Arm {
             stall: None,
             skew_ms: 0,
             instances: 1,
+            route: None,
+            delay_ms: 0,
             buffer: Vec::new(),
             outbox: Vec::new(),
             first_seen: None,
@@ -133,7 +139,7 @@ impl Arm {
         self.buffer = running;
         let due = match self.stall {
             Some((from, to)) if (from..to).contains(&now) => to,
-            _ => now,
+            _ => now + self.delay_ms,
         };
         self.outbox.push((due, done));
     }
@@ -256,6 +262,7 @@ impl Shop {
                 if at < weight {
                     let (failed, millis) = (arm.behaviour)(start, &mut self.rng);
                     let instance = self.rng.below(arm.instances);
+                    let route = arm.route.unwrap_or(route);
                     let end = start + millis;
                     arm.buffer.push(Request {
                         start,
@@ -317,6 +324,7 @@ impl Shop {
             })
             .collect();
         revisions.sort_by_key(|row| (std::cmp::Reverse(row.first_seen), row.revision.id));
+        revisions.dedup_by_key(|row| row.revision.id);
         let first_seen = revisions.iter().map(|row| row.first_seen).min();
         let last_seen = revisions.iter().map(|row| row.last_seen).max();
         ServiceRow {
