@@ -37,7 +37,7 @@ pub fn ask(snapshot: &Snapshot, question: &Question) -> Answer {
     } else {
         match find_service(snapshot, question) {
             Ok(row) => ask_service(snapshot, row, question),
-            Err(answer) => answer,
+            Err(answer) => *answer,
         }
     };
     answer.phase = question.phase;
@@ -59,7 +59,7 @@ fn recovering(question: &Question) -> Answer {
 fn find_service<'a>(
     snapshot: &'a Snapshot,
     question: &Question,
-) -> Result<&'a Arc<ServiceRow>, Answer> {
+) -> Result<&'a Arc<ServiceRow>, Box<Answer>> {
     let matches = |key: &ServiceKey| {
         key.name == question.service
             && (question.namespace.is_empty() || key.namespace == question.namespace)
@@ -106,7 +106,7 @@ fn find_service<'a>(
         answer.counterfactual =
             "would answer if the question named the namespace and the environment".to_owned();
     }
-    Err(answer)
+    Err(Box::new(answer))
 }
 
 fn ask_service(snapshot: &Snapshot, row: &ServiceRow, question: &Question) -> Answer {
@@ -119,7 +119,7 @@ fn ask_service(snapshot: &Snapshot, row: &ServiceRow, question: &Question) -> An
     };
     match find_candidate(row, gate, question) {
         Ok(answer) => check_baseline(row, answer, question),
-        Err(answer) => answer,
+        Err(answer) => *answer,
     }
 }
 
@@ -151,18 +151,18 @@ fn find_candidate(
     row: &ServiceRow,
     gate: &ServiceGate,
     question: &Question,
-) -> Result<Answer, Answer> {
+) -> Result<Answer, Box<Answer>> {
     if row
         .revisions
         .iter()
         .all(|revision| is_revision_unknown(&revision.revision))
     {
-        return Err(revision_untold(row, question));
+        return Err(Box::new(revision_untold(row, question)));
     }
     if question.candidate.is_empty() {
         return match gate.candidates.as_slice() {
             [only] => Ok(only.clone()),
-            [] => Err(no_candidate(row, gate, None)),
+            [] => Err(Box::new(no_candidate(row, gate, None))),
             several => Err(ambiguous(
                 row,
                 question,
@@ -248,7 +248,7 @@ fn revision_untold(row: &ServiceRow, question: &Question) -> Answer {
     answer
 }
 
-fn ambiguous(row: &ServiceRow, question: &Question, problem: &str) -> Answer {
+fn ambiguous(row: &ServiceRow, question: &Question, problem: &str) -> Box<Answer> {
     let mut answer = for_row(row, Verdict::Unknown, Code::RevisionUnknown);
     answer.candidate.clone_from(&question.candidate);
     answer.reasons = vec![problem.to_owned()];
@@ -261,7 +261,7 @@ fn ambiguous(row: &ServiceRow, question: &Question, problem: &str) -> Answer {
     answer.counterfactual =
         "would answer if `candidate` named exactly one revision by any of its attributes"
             .to_owned();
-    answer
+    Box::new(answer)
 }
 
 /// A caller who names a baseline must hear when the test compares with something else.

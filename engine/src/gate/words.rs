@@ -199,7 +199,7 @@ pub(crate) struct Told {
 impl Told {
     fn baseline(&self) -> String {
         if self.baselines.is_empty() {
-            "no other revision".to_owned()
+            "the others".to_owned()
         } else {
             list(&self.baselines, 4)
         }
@@ -284,18 +284,23 @@ impl Told {
                     self.side_by_side(),
                 ]
             }
-            _ => vec![
-                self.side_by_side(),
-                format!(
-                    "{} burns the budget by itself: {} may fail over the period, {} now fails {} times that, the others do not",
-                    self.candidate,
-                    percent(self.budget_rate),
-                    self.candidate,
-                    amount(
-                        self.evidence.candidate.failed_ratio().unwrap_or(0.0) / self.budget_rate
-                    )
-                ),
-            ],
+            _ => {
+                let failed = self.evidence.candidate.failed_ratio().unwrap_or(0.0);
+                let alone = if self.evidence.baseline.units == 0 {
+                    String::new()
+                } else {
+                    format!(", {} not", self.baseline())
+                };
+                vec![
+                    self.side_by_side(),
+                    format!(
+                        "{} burns the budget by itself: it may fail {}, it fails {} times that{alone}",
+                        self.candidate,
+                        percent(self.budget_rate),
+                        amount(failed / self.budget_rate),
+                    ),
+                ]
+            }
         };
         reasons.extend(self.lately());
         reasons
@@ -303,8 +308,13 @@ impl Told {
 
     /// `about 412 more requests of v2, 3 min at today's rate`.
     fn needed(&self, need: Need) -> String {
+        let noun = if need.requests == 1 {
+            "request"
+        } else {
+            "requests"
+        };
         let requests = format!(
-            "about {} more requests of {}",
+            "about {} more {noun} of {}",
             count(need.requests),
             self.candidate
         );
@@ -312,6 +322,12 @@ impl Told {
             Some(seconds) => format!("{requests}, {} at today's rate", duration(seconds)),
             None => format!("{requests}; there is no traffic to say how long that takes"),
         }
+    }
+
+    /// Requests until a halt, when the candidate fails more than is tolerated.
+    fn halts_after(&self) -> Option<u64> {
+        let failed = self.evidence.candidate.failed;
+        self.halt_requests.filter(|_| failed > self.tolerable())
     }
 
     /// Failures the candidate could have had without being halted, roughly.
@@ -396,7 +412,11 @@ pub(crate) fn reasons(code: Code, told: &Told, need: Need) -> Vec<String> {
                 told.side_by_side(),
             ];
             reasons.extend(told.lately());
-            reasons.push(format!("after the incident it needs {}", told.needed(need)));
+            reasons.push(if told.pass_requests == 0 {
+                "its own evidence is enough once the incident is over".to_owned()
+            } else {
+                format!("after the incident it needs {}", told.needed(need))
+            });
             reasons
         }
         Code::AlertFiring => vec![
@@ -495,7 +515,7 @@ pub(crate) fn counterfactual(code: Code, told: &Told, need: Need) -> String {
             "would halt if {candidate} went on failing after {} recovered",
             told.baseline()
         ),
-        Code::LowTraffic | Code::NoBaseline | Code::NoTraffic => match told.halt_requests {
+        Code::LowTraffic | Code::NoBaseline | Code::NoTraffic => match told.halts_after() {
             Some(requests) => format!(
                 "would halt after about {} more requests if {candidate} went on failing as it does",
                 count(requests.max(1))

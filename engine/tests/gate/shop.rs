@@ -43,7 +43,7 @@ impl Rng {
     }
 
     fn poisson(&mut self, mean: f64) -> u64 {
-        let (limit, mut product, mut count) = ((-mean).exp(), self.unit(), 0);
+        let (limit, mut product, mut count) = (libm::exp(-mean), self.unit(), 0);
         while product > limit {
             product *= self.unit();
             count += 1;
@@ -417,6 +417,10 @@ pub(crate) fn blipping(p: f64, from: u64, to: u64, blip: f64) -> Behaviour {
 }
 
 /// Runs wanted in the short lane, or `long` of them with `TIDEGATE_LONG=1`.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the lane is chosen by the environment; the engine itself never reads it"
+)]
 pub(crate) fn runs(short: u64, long: u64) -> u64 {
     if std::env::var("TIDEGATE_LONG").is_ok_and(|value| value == "1") {
         long
