@@ -12,7 +12,11 @@ pub const LATENCY_BUCKETS: usize = 2 * LATENCY_EDGES + 1;
 /// `T_j` in nanoseconds: `2^(j/2)` ms, as integers so that every machine agrees.
 pub const fn edge_nanos(j: usize) -> u64 {
     // 2^(1/2) ms = 1_414_214 ns, rounded; even steps are exact powers of two.
-    let base = if j.is_multiple_of(2) { 1_000_000 } else { 1_414_214 };
+    let base = if j.is_multiple_of(2) {
+        1_000_000
+    } else {
+        1_414_214
+    };
     base << (j / 2)
 }
 

@@ -9,6 +9,7 @@
 use crate::gate::flow::{Flow, Lateness};
 use crate::gate::strata::{CLOSE_SECS, Cell, Cells, Epoch, GATHER_SECS, OPEN_MAX, Weights};
 use crate::identity::RevisionId;
+use crate::input::Gap;
 use crate::stats::rollout::{ArmCells, Finding, RolloutTest, Stratum, TestPolicy, should_close};
 use crate::time::{NANOS_PER_SEC, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -165,7 +166,7 @@ pub(crate) struct Candidate {
     recent: [RecentSlot; 6],
     pub(crate) late_candidate: Lateness,
     pub(crate) late_baseline: Lateness,
-    /// Seconds set aside because of skew or a stall.
+    /// Seconds set aside because of skew, a stall or a gap.
     pub(crate) set_aside: u64,
 }
 
@@ -242,6 +243,7 @@ impl Candidate {
         revision: RevisionId,
         cells: &Cells,
         arms: &Arms<'_>,
+        gaps: &[Gap],
     ) -> bool {
         let Some(mut cursor) = self.cursor.or_else(|| cells.first_second_of(revision)) else {
             return false;
@@ -251,7 +253,7 @@ impl Candidate {
             cursor = now.secs() - 2 * CLOSE_SECS;
         }
         loop {
-            match closing(now, cursor, arms) {
+            match closing(now, cursor, arms, gaps) {
                 Closing::NotYet => break,
                 Closing::SetAside => self.set_aside += 1,
                 Closing::Test => self.gather(cursor, revision, cells),
@@ -368,17 +370,26 @@ impl Candidate {
     }
 }
 
-fn closing(now: Timestamp, second: u64, arms: &Arms<'_>) -> Closing {
+fn closing(now: Timestamp, second: u64, arms: &Arms<'_>, gaps: &[Gap]) -> Closing {
     let end = Timestamp::from_secs(second + 1);
     let is_due = now >= end.plus(CLOSE_SECS * NANOS_PER_SEC);
     let is_complete = now >= end.plus(arms.hold_nanos(now)) && arms.have_passed(now, end);
     if !is_due && !is_complete {
         Closing::NotYet
-    } else if arms.harmful_skew(now).is_some() || !is_complete && arms.has_stalled(now, end) {
+    } else if arms.harmful_skew(now).is_some()
+        || is_torn(second, gaps)
+        || !is_complete && arms.has_stalled(now, end)
+    {
         Closing::SetAside
     } else {
         Closing::Test
     }
+}
+
+/// Whether counts of `second` may be missing: it was open when the engine stopped, or ended while it was down.
+fn is_torn(second: u64, gaps: &[Gap]) -> bool {
+    gaps.iter()
+        .any(|gap| (gap.from.secs().saturating_sub(CLOSE_SECS)..=gap.to.secs()).contains(&second))
 }
 
 /// Corrections may have left a cell below zero for a moment: such a cell counts as empty.

@@ -171,7 +171,7 @@ impl GateMachine {
                 continue;
             }
             // Between closing seconds an answer changes by the passing of time alone: once a second is enough.
-            let has_closed = state.advance(now, service);
+            let has_closed = state.advance(now, service, facts.gaps);
             if is_quiet && !has_closed {
                 continue;
             }

@@ -8,7 +8,7 @@ use crate::gate::facts::ServiceFacts;
 use crate::gate::flow::Flow;
 use crate::gate::strata::{Cells, KEEP_SECS};
 use crate::identity::{RevisionId, RevisionKind};
-use crate::input::{RolloutChange, RolloutEvent};
+use crate::input::{Gap, RolloutChange, RolloutEvent};
 use crate::registry::is_revision_unknown;
 use crate::slo::{Maturity, RATIO_ONE};
 use crate::snapshot::{REVISIONS_MAX, RevisionRow};
@@ -160,7 +160,7 @@ impl ServiceState {
     }
 
     /// Brings roles up to date, closes what may close and folds it. Returns whether a second closed.
-    pub(crate) fn advance(&mut self, now: Timestamp, facts: &ServiceFacts) -> bool {
+    pub(crate) fn advance(&mut self, now: Timestamp, facts: &ServiceFacts, gaps: &[Gap]) -> bool {
         let mut has_closed = false;
         self.resolve_announced(now, facts);
         self.recognize(now, facts);
@@ -180,7 +180,7 @@ impl ServiceState {
                 candidate.restarts -= u32::from(is_untouched);
             }
             let arms = arms(&self.flows, id, &candidate.baseline);
-            has_closed |= candidate.sweep(now, id, &self.cells, &arms);
+            has_closed |= candidate.sweep(now, id, &self.cells, &arms, gaps);
         }
         let keep = now.secs().saturating_sub(KEEP_SECS);
         self.cells.forget_before(keep);

@@ -237,3 +237,6 @@ impl Weights {
         Epoch { step, part }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -608,7 +608,7 @@ pub(crate) fn notes(case: &Case<'_>, candidate: Option<&Candidate>) -> Vec<Strin
     }
     if candidate.set_aside > 0 {
         notes.push(format!(
-            "SET_ASIDE: {} were not tested because an arm's clock or exporter was off",
+            "SET_ASIDE: {} were not tested: an arm's clock or exporter was off, or counts were missing",
             duration(candidate.set_aside)
         ));
     }
@@ -676,3 +676,6 @@ fn millis(nanos: u64) -> String {
         format!("{millis:.1} ms")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -373,3 +373,59 @@ fn a_checkpoint_changes_nothing() {
     };
     assert_eq!(through(false), through(true));
 }
+
+/// Scenario: kill -9 during a latched Halt: the state of the last checkpoint comes back 8 s later, counts between are lost.
+/// Guarantees: Unknown(RECOVERING) until it is loaded, then the latch with the numbers of its moment.
+#[test]
+fn a_latch_survives_a_crash_and_nothing_is_said_before_it_is_loaded() {
+    let mut shop = rollout(10, Maturity::Growth, 0.2, 0.5);
+    shop.run_while(60_000, |shop| !shop.is_halted(1));
+    let halted = shop.ask("v2");
+    let checkpoint = postcard::to_stdvec(&shop.machine).expect("encodes");
+    let crashed_at = shop.time();
+    shop.run(shop.now + 8_000);
+    shop.machine = GateMachine::new();
+    shop.is_recovering = true;
+    shop.run(shop.now + 500);
+    assert_eq!(shop.ask("v2").code, Code::Recovering);
+    shop.machine = postcard::from_bytes(&checkpoint).expect("decodes");
+    shop.gaps.push(engine::input::Gap {
+        from: crashed_at,
+        to: shop.time(),
+    });
+    shop.is_recovering = false;
+    shop.run(shop.now + 250);
+    let back = shop.ask("v2");
+    assert_eq!(
+        (back.verdict, &back.reasons),
+        (Verdict::Halt, &halted.reasons)
+    );
+}
+
+/// Scenario: counts are lost around a shared blip: the canary's exporter delivers afterwards, the stable arm's counts
+/// of the blip are gone.
+/// Guarantees: the torn seconds are not tested, the innocent canary is not halted, the gap is noted.
+#[test]
+fn seconds_around_a_gap_are_not_tested() {
+    let mut shop = rollout(11, Maturity::Growth, 0.2, 0.0);
+    for arm in &mut shop.arms {
+        arm.behaviour = crate::shop::blipping(0.001, 40_500, 46_000, 0.6);
+    }
+    shop.arms[1].export = crate::shop::Export::Every {
+        millis: 10_000,
+        phase: 0,
+    };
+    shop.run(40_000);
+    let checkpoint = postcard::to_stdvec(&shop.machine).expect("encodes");
+    let crashed_at = shop.time();
+    shop.run(47_000);
+    shop.machine = postcard::from_bytes(&checkpoint).expect("decodes");
+    shop.gaps.push(engine::input::Gap {
+        from: crashed_at,
+        to: shop.time(),
+    });
+    shop.run(90_000);
+    assert!(!shop.is_halted(1), "{:?}", shop.ask("v2").reasons);
+    let notes = shop.ask("v2").notes.join("; ");
+    assert!(notes.contains("GAP: 7 s of counts are missing"), "{notes}");
+}

@@ -9,7 +9,7 @@ use engine::gate::{
     BudgetFacts, GateFacts, GateMachine, GateTransition, Question, ServiceFacts, ask,
 };
 use engine::identity::{Identity, RevisionId, ServiceId, ServiceKey};
-use engine::input::{RolloutChange, RolloutEvent};
+use engine::input::{Gap, RolloutChange, RolloutEvent};
 use engine::latency::bucket;
 use engine::slo::{Maturity, Ratio, ServicePolicy};
 use engine::snapshot::{RevisionRow, ServiceRow, Snapshot};
@@ -202,6 +202,7 @@ pub(crate) struct Shop {
     pub(crate) budget: BudgetFacts,
     pub(crate) transitions: Vec<GateTransition>,
     pub(crate) is_recovering: bool,
+    pub(crate) gaps: Vec<Gap>,
 }
 
 impl Shop {
@@ -222,6 +223,7 @@ impl Shop {
             },
             transitions: Vec::new(),
             is_recovering: false,
+            gaps: Vec::new(),
         }
     }
 
@@ -293,7 +295,7 @@ impl Shop {
         let services = BTreeMap::from([(self.service(), self.facts())]);
         let facts = GateFacts {
             services: &services,
-            gaps: &[],
+            gaps: &self.gaps,
             is_recovering: self.is_recovering,
         };
         self.transitions.extend(self.machine.tick(now, facts));
