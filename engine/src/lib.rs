@@ -11,6 +11,7 @@
 pub mod alert;
 pub mod budget;
 pub mod burn_rate;
+pub mod decider;
 pub mod delta;
 pub mod folder;
 pub mod gate;
@@ -18,6 +19,7 @@ pub mod hash;
 pub mod identity;
 pub mod input;
 pub mod latency;
+pub mod machine;
 pub mod matcher;
 pub mod outcome;
 pub mod registry;

@@ -239,6 +239,7 @@ impl Registry {
         &self,
         now: Timestamp,
         service: ServiceId,
+        instances: &BTreeMap<(ServiceId, RevisionId), u64>,
         is_known_good: impl Fn(RevisionId) -> bool,
     ) -> Vec<RevisionRow> {
         let Some(state) = self.services.get(&service) else {
@@ -252,7 +253,10 @@ impl Registry {
                 first_seen: revision.first_seen,
                 last_seen: revision.last_seen,
                 spans_last_minute: revision.minute.spans(now),
-                instances: 0,
+                instances: instances
+                    .get(&(service, revision.revision.id))
+                    .copied()
+                    .unwrap_or(0),
                 is_live: now.since(revision.last_seen) <= LIVE_NANOS,
                 is_known_good: is_known_good(revision.revision.id),
                 lag_secs: revision.minute.lag_secs(now),

@@ -1,0 +1,327 @@
+//! The Decider: exactly one. Deltas, definitions and events in; budgets, alerts, gate answers, effects and the
+//! snapshot out (DESIGN 4).
+//!
+//! `apply` never fails and never blocks. Span data changes verdicts only at [`Input::Tick`]; everything that happens
+//! there happens in one fixed order: registry, SLOs, gate, then what follows from both.
+
+mod notify;
+mod publish;
+
+use crate::delta::{Counter, Delta};
+use crate::gate::{GateFacts, GateMachine};
+use crate::identity::{RevisionId, ServiceId};
+use crate::input::{
+    DefinitionsLoaded, Effect, EffectDone, Gap, Input, LatchCleared, Problem, RolloutChange,
+    RolloutEvent,
+};
+use crate::registry::{Discovery, Registry};
+use crate::slo::Definitions;
+use crate::slo_machine::{SloFacts, SloMachine};
+use crate::snapshot::{EventRow, ServiceRow};
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// Most events, decisions and gaps kept for showing.
+const LISTED_MAX: usize = 1_000;
+/// Ids of CloudEvents remembered, so that a repeated event counts once.
+const EVENT_IDS_MAX: usize = 10_000;
+/// Undelivered effects kept; beyond it the oldest is given up, and the event list says so.
+const OUTBOX_MAX: usize = 10_000;
+
+/// The deciding machine and all its state; serializes as the checkpoint.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Decider {
+    now: Timestamp,
+    generation: u64,
+    #[serde(skip)]
+    has_ticked: bool,
+    definitions: Arc<Definitions>,
+    definitions_loaded_at: Timestamp,
+    problems: Vec<Problem>,
+    registry: Registry,
+    slos: SloMachine,
+    gate: GateMachine,
+    events: VecDeque<EventRow>,
+    outbox: BTreeMap<u128, Effect>,
+    counters: BTreeMap<Counter, u64>,
+    gaps: Vec<Gap>,
+    event_ids: VecDeque<String>,
+    #[serde(skip)]
+    rows: BTreeMap<ServiceId, Arc<ServiceRow>>,
+    dedup_window_secs: u64,
+}
+
+impl Decider {
+    /// Definitions in force.
+    pub const fn definitions(&self) -> &Arc<Definitions> {
+        &self.definitions
+    }
+
+    /// Logical time of the last input.
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Effects that were planned and not yet reported done, oldest first by id; a restarted shell executes them again.
+    pub fn pending_effects(&self) -> impl Iterator<Item = &Effect> {
+        self.outbox.values()
+    }
+
+    /// Tells the decider which dedup window the folders really hold, s.
+    pub const fn set_dedup_window_secs(&mut self, secs: u64) {
+        self.dedup_window_secs = secs;
+    }
+
+    /// Takes one input. Time that runs backwards is read as standing still.
+    pub fn apply(&mut self, now: Timestamp, input: Input, effects: &mut Vec<Effect>) {
+        self.now = self.now.max(now);
+        match input {
+            Input::Delta(delta) => self.count(&delta),
+            Input::Definitions(loaded) => self.define(loaded),
+            Input::Rollout(event) => self.rollout(&event),
+            Input::Override(cleared) => self.clear_latch(&cleared, effects),
+            Input::EffectDone(done) => self.effect_done(&done),
+            Input::Gap(gap) => self.gap(gap),
+            Input::Tick => self.tick(effects),
+        }
+    }
+
+    fn count(&mut self, delta: &Delta) {
+        for (counter, count) in &delta.counters {
+            *self.counters.entry(*counter).or_default() += count;
+        }
+        for discovery in self.registry.apply(self.now, &delta.resources) {
+            self.discovered(discovery);
+        }
+        self.slos.apply(self.now, &delta.sli);
+        self.gate.apply(self.now, delta);
+    }
+
+    fn discovered(&mut self, discovery: Discovery) {
+        let services = self.registry.services();
+        match discovery {
+            Discovery::Service(id) => {
+                let Some(key) = services.get(&id).map(|service| service.key.clone()) else {
+                    return;
+                };
+                if self.definitions.slos_of(id).next().is_none() {
+                    self.slos.ensure_implicit(self.now, &key);
+                }
+                self.event(
+                    "service.first_seen",
+                    &key.name,
+                    "first span of this service".to_owned(),
+                );
+            }
+            Discovery::Revision(id, revision) => {
+                let Some(service) = services.get(&id) else {
+                    return;
+                };
+                let Some(state) = service.revisions.get(&revision) else {
+                    return;
+                };
+                let text = match state.revision.value.as_str() {
+                    "" => {
+                        "first span of a revision that nothing names: REVISION_UNKNOWN".to_owned()
+                    }
+                    value => format!(
+                        "first span of revision {value} ({})",
+                        state.revision.source.attribute()
+                    ),
+                };
+                let name = service.key.name.clone();
+                self.event("revision.first_seen", &name, text);
+            }
+        }
+    }
+
+    fn define(&mut self, loaded: DefinitionsLoaded) {
+        self.problems = loaded.problems;
+        let errors = self
+            .problems
+            .iter()
+            .filter(|problem| problem.is_error)
+            .count();
+        let Some(mut definitions) = loaded.definitions else {
+            let text = format!(
+                "{errors} errors: generation {} stays in force",
+                self.definitions.generation
+            );
+            return self.event("definitions.refused", "", text);
+        };
+        Arc::make_mut(&mut definitions).generation = self.definitions.generation + 1;
+        self.slos.set_definitions(self.now, &definitions);
+        for (id, service) in self.registry.services() {
+            if definitions.slos_of(*id).next().is_none() {
+                self.slos.ensure_implicit(self.now, &service.key);
+            }
+        }
+        let text = format!(
+            "generation {}: {} SLOs of {} services",
+            definitions.generation,
+            definitions.slos.len(),
+            definitions
+                .slos
+                .values()
+                .map(|slo| slo.service_id)
+                .collect::<BTreeSet<_>>()
+                .len()
+        );
+        self.definitions = definitions;
+        self.definitions_loaded_at = self.now;
+        self.event("definitions.loaded", "", text);
+    }
+
+    fn is_repeated(&mut self, id: &str) -> bool {
+        if self.event_ids.iter().any(|known| known == id) {
+            return true;
+        }
+        self.event_ids.push_back(id.to_owned());
+        if self.event_ids.len() > EVENT_IDS_MAX {
+            self.event_ids.pop_front();
+        }
+        false
+    }
+
+    fn rollout(&mut self, event: &RolloutEvent) {
+        if self.is_repeated(&event.id) {
+            return;
+        }
+        let kind = match &event.change {
+            RolloutChange::Started { .. } => "rollout.started",
+            RolloutChange::Weight { .. } => "rollout.weight",
+            RolloutChange::Paused => "rollout.paused",
+            RolloutChange::Resumed => "rollout.resumed",
+            RolloutChange::Finished { .. } => "rollout.finished",
+        };
+        let detail = match &event.change {
+            RolloutChange::Weight { basis_points } => {
+                format!(
+                    "{}: weight {}.{:02} %",
+                    event.candidate,
+                    basis_points / 100,
+                    basis_points % 100
+                )
+            }
+            RolloutChange::Finished { promoted: true } => format!("{}: promoted", event.candidate),
+            RolloutChange::Finished { promoted: false } => format!("{}: aborted", event.candidate),
+            _ => event.candidate.clone(),
+        };
+        self.event(kind, &event.service, detail);
+        for service in self
+            .registry
+            .find(&event.service, &event.namespace, &event.environment)
+        {
+            let named = self.registry.revisions_named(service, &event.candidate);
+            let candidate = if let [only] = named.as_slice() {
+                Some(*only)
+            } else {
+                None
+            };
+            self.gate.rollout(self.now, service, event, candidate);
+        }
+    }
+
+    fn clear_latch(&mut self, cleared: &LatchCleared, effects: &mut Vec<Effect>) {
+        if self.is_repeated(&cleared.id) {
+            return;
+        }
+        for service in
+            self.registry
+                .find(&cleared.service, &cleared.namespace, &cleared.environment)
+        {
+            for revision in self.registry.revisions_named(service, &cleared.candidate) {
+                let transition = self.gate.clear_latch(
+                    self.now,
+                    service,
+                    revision,
+                    &cleared.reason,
+                    &cleared.author,
+                );
+                if let Some(transition) = transition {
+                    self.decided(&transition, effects);
+                }
+            }
+        }
+    }
+
+    fn effect_done(&mut self, done: &EffectDone) {
+        if self.outbox.remove(&done.id).is_some() && !done.delivered {
+            let text = format!(
+                "webhook given up after {} attempts: {}",
+                done.attempts, done.detail
+            );
+            self.event("webhook.dead_letter", "", text);
+        }
+    }
+
+    fn gap(&mut self, gap: Gap) {
+        self.slos.gap(gap);
+        self.gaps.push(gap);
+        if self.gaps.len() > LISTED_MAX {
+            self.gaps.remove(0);
+        }
+        let seconds = gap.to.since(gap.from).div_ceil(crate::time::NANOS_PER_SEC);
+        self.event(
+            "gap",
+            "",
+            format!(
+                "counts of up to {seconds} s are missing: the process was not running or lost them"
+            ),
+        );
+    }
+
+    fn tick(&mut self, effects: &mut Vec<Effect>) {
+        self.registry.expire(self.now);
+        let watermarks = self.registry.watermarks();
+        let teams = self
+            .definitions
+            .services
+            .iter()
+            .map(|(id, policy)| (*id, policy.team.clone()))
+            .collect();
+        let facts = SloFacts {
+            watermarks,
+            teams,
+            revision_names: self.revision_names(),
+        };
+        for transition in self.slos.tick(self.now, &facts) {
+            self.alert_changed(&transition, effects);
+        }
+        self.refresh_rows();
+        let services = self.service_facts();
+        let facts = GateFacts {
+            services: &services,
+            gaps: &self.gaps,
+            is_recovering: false,
+        };
+        for transition in self.gate.tick(self.now, facts) {
+            self.decided(&transition, effects);
+        }
+        self.has_ticked = true;
+        self.generation += 1;
+    }
+
+    fn revision_names(&self) -> BTreeMap<RevisionId, String> {
+        let revisions = self
+            .registry
+            .services()
+            .values()
+            .flat_map(|service| service.revisions.iter());
+        revisions
+            .map(|(id, state)| (*id, state.revision.value.clone()))
+            .collect()
+    }
+
+    fn event(&mut self, kind: &str, service: &str, text: String) {
+        self.events.push_front(EventRow {
+            at: self.now,
+            kind: kind.to_owned(),
+            service: service.to_owned(),
+            text,
+        });
+        self.events.truncate(LISTED_MAX);
+    }
+}
