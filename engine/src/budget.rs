@@ -4,6 +4,9 @@
 //! billion, so every comparison is between integers (`i128`, exact below 2^63 events); ratios are for showing.
 //! Method: OpenSLO "Occurrences". Source: slo.md 3, Google SRE Workbook ch. 5.
 
+#[cfg(test)]
+mod tests;
+
 use crate::slo::{RATIO_ONE, Ratio};
 use crate::snapshot::Counts;
 

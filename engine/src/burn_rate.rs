@@ -10,6 +10,11 @@
 //! [`GUARD_CHANCE_MAX`]: `P[Binomial(total, 1 - target) >= bad] <= 1/1000` (exact tail, at most nine terms). So a single
 //! failure never fires a tier, a total outage always does within [`GUARD_BAD_ENOUGH`] failed requests, and with
 //! traffic to speak of the guard changes nothing: 10 bad events are there long before the burn is.
+//!
+//! **Young SLOs.** Ten seconds after the first event ever, every window holds the same ten seconds: one bad moment would
+//! fire the 3-day tier. While less than the long window was observed, the unobserved rest therefore counts as time with
+//! the same traffic and no failures: a tier fires only if `burn * observed / long > factor`. With constant traffic a young
+//! SLO then fires exactly when an old one would (`t = L F b / e`), instead of at once.
 
 use crate::ring::Tally;
 use crate::slo::{BurnTier, RATIO_ONE, Ratio};
@@ -83,8 +88,26 @@ impl Measure {
     }
 }
 
-/// Whether the long window's counts are more than bad luck at low traffic (module docs). O(1): at most nine terms.
-pub fn guard_allows(long: Counts, target: Ratio) -> bool {
+/// Whether a tier whose windows burn may fire: its long window's counts are neither bad luck at low traffic nor just
+/// the first moments of a young SLO, observed for `observed_secs` (module docs). O(1): at most nine terms.
+pub fn guard_allows(tier: &BurnTier, target: Ratio, long: Counts, observed_secs: u64) -> bool {
+    is_more_than_luck(long, target)
+        && (observed_secs >= tier.long_secs || outlasts_youth(tier, target, long, observed_secs))
+}
+
+/// `burn * observed / long > factor`, exact while `bad * observed` stays below 2^87.
+fn outlasts_youth(tier: &BurnTier, target: Ratio, long: Counts, observed_secs: u64) -> bool {
+    let budget = i128::from(target.complement().parts_per_billion);
+    let spent = (i128::from(long.bad) * i128::from(RATIO_ONE) * 1_000)
+        .saturating_mul(i128::from(observed_secs));
+    let threshold = (budget * i128::from(tier.factor_milli))
+        .saturating_mul(i128::from(long.total()))
+        .saturating_mul(i128::from(tier.long_secs));
+    spent > threshold
+}
+
+/// The low-traffic guard.
+fn is_more_than_luck(long: Counts, target: Ratio) -> bool {
     long.bad >= GUARD_BAD_ENOUGH
         || (long.bad >= 2 && chance_of_at_least(long.bad, long.total(), target) <= GUARD_CHANCE_MAX)
 }

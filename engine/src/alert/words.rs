@@ -103,7 +103,15 @@ impl Story<'_> {
             String::new()
         };
         if remaining <= 0.0 {
-            return format!("The {period} budget is spent; {}{young}.", left(remaining));
+            let budget = if young.is_empty() {
+                format!("The {period} budget")
+            } else {
+                format!(
+                    "The budget of the {} observed so far",
+                    duration(self.observed_secs)
+                )
+            };
+            return format!("{budget} is spent; {}.", left(remaining));
         }
         let rate = burn(self.short, self.slo.target);
         match self.budget.exhausted_in_secs(rate, period_secs) {

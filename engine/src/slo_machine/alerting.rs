@@ -30,7 +30,7 @@ impl Slot {
         let mut is_moving = self.alert.is_active();
         for (at, (tier, windows)) in tiers.iter().zip(&self.plan.tiers).enumerate() {
             let is_ticking = self.alert.is_ticking(at);
-            let reading = self.read(tier, *windows, is_ticking.then_some(coverage));
+            let reading = self.read(tier, *windows, coverage, is_ticking);
             is_moving |= is_ticking || reading == Reading::Burns;
             readings.push(reading);
         }
@@ -41,26 +41,29 @@ impl Slot {
         }
     }
 
-    /// Reads one tier; whether it is over is asked only of one that is pending or firing (`coverage` is given).
+    /// Reads one tier; whether it is over is asked only of one that is pending or firing (`is_ticking`).
     #[inline]
     fn read(
         &self,
         tier: &BurnTier,
         (long_at, short_at): (WindowAt, WindowAt),
-        coverage: Option<&Coverage<'_>>,
+        coverage: &Coverage<'_>,
+        is_ticking: bool,
     ) -> Reading {
         let (long, short) = (self.ring.sum(long_at), self.ring.sum(short_at));
         let measure = Measure::of(tier, self.slo.target, long, short);
         if measure.burns() {
-            return if guard_allows(long.counts(), self.slo.target) {
+            let observed = self.observed_secs(coverage.now.secs());
+            let may_fire = guard_allows(tier, self.slo.target, long.counts(), observed);
+            return if may_fire {
                 Reading::Burns
             } else {
                 Reading::Open
             };
         }
-        let Some(coverage) = coverage else {
+        if !is_ticking {
             return Reading::Open;
-        };
+        }
         let is_over = |burns: bool, tally: Tally, secs| {
             !burns && tally.counts().total() > 0 && coverage.is_complete(secs)
         };
@@ -182,14 +185,13 @@ impl Slot {
             .unwrap_or(CULPRIT_WINDOWS[0]);
         let named =
             |(revision, counts): (RevisionId, Counts)| (revision_name(revision, facts), counts);
-        let first = self.observed.map_or(now.secs(), |(first, _)| first);
         Story {
             slo,
             tier: &slo.tiers[tier],
             long: self.ring.sum(long).counts(),
             short: self.ring.sum(short).counts(),
             budget: self.budget(),
-            observed_secs: (now.secs() + 1).saturating_sub(first),
+            observed_secs: self.observed_secs(now.secs()),
             slices: self
                 .slices
                 .serving(slices_secs)

@@ -27,7 +27,7 @@ impl Slot {
                 .iter()
                 .map(|(secs, at)| window_row(*secs, self.ring.sum(*at).counts(), target))
                 .collect(),
-            tiers: self.tier_rows(budget),
+            tiers: self.tier_rows(budget, now),
             alert: self.alert.shown().cloned(),
             exhausted_in_secs: budget.exhausted_in_secs(hour, self.slo.period_secs),
             observed_since: Timestamp::from_secs(first),
@@ -38,8 +38,9 @@ impl Slot {
         }
     }
 
-    fn tier_rows(&self, budget: Budget) -> Vec<TierRow> {
+    fn tier_rows(&self, budget: Budget, now: Timestamp) -> Vec<TierRow> {
         let target = self.slo.target;
+        let observed = self.observed_secs(now.secs());
         let pairs = self.slo.tiers.iter().zip(&self.plan.tiers);
         pairs
             .map(|(tier, (long_at, short_at))| {
@@ -54,7 +55,8 @@ impl Slot {
                     long_burn: burn(long.counts(), target),
                     short_burn: burn(short.counts(), target),
                     state: measure.state(),
-                    is_guarded: measure.burns() && !guard_allows(long.counts(), target),
+                    is_guarded: measure.burns()
+                        && !guard_allows(tier, target, long.counts(), observed),
                     budget_share: budget.share(long.counts().bad),
                 }
             })

@@ -149,6 +149,12 @@ impl Slot {
         }
     }
 
+    /// How long events have been observed, s.
+    pub(super) fn observed_secs(&self, second: u64) -> u64 {
+        self.observed
+            .map_or(0, |(first, _)| (second + 1).saturating_sub(first))
+    }
+
     /// Whether nothing happened lately.
     pub(super) fn is_stale(&self, second: u64) -> bool {
         self.observed
