@@ -67,7 +67,8 @@ pub struct TierRow {
     pub short_burn: Option<f64>,
     /// State in a word.
     pub state: BurnState,
-    /// True when the low-traffic guard keeps it from firing.
+    /// True when both windows burn and the guard for low traffic and young SLOs keeps it from firing
+    /// ([`crate::burn_rate`]).
     pub is_guarded: bool,
     /// Share of the period's budget that the long window has burned, weighted by real traffic.
     pub budget_share: Option<f64>,
@@ -113,7 +114,7 @@ pub struct SloRow {
     pub budget_remaining: Option<f64>,
     /// Bad events the budget still allows at the events seen so far (negative when overspent), rounded toward -inf.
     pub bad_allowed: i64,
-    /// Windows, ascending: those of the tiers plus the period.
+    /// Windows, ascending: those of the tiers and the slices (5 min, 1 h, 6 h) plus the period.
     pub windows: Vec<WindowRow>,
     /// Tiers.
     pub tiers: Vec<TierRow>,

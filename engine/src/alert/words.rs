@@ -155,10 +155,11 @@ impl Story<'_> {
                 rest.total(),
             )
         } else if rest.bad > 0 && of_worst < ALIKE * of_rest {
-            format!(
-                "All {} revisions burn alike: not one release alone.",
-                self.slices.len()
-            )
+            let all = match self.slices.len() {
+                2 => "Both".to_owned(),
+                several => format!("All {several}"),
+            };
+            format!("{all} revisions burn alike: not one release alone.")
         } else {
             String::new()
         }

@@ -6,10 +6,11 @@ use crate::input::Gap;
 use crate::ring::window_start;
 use crate::time::{NANOS_PER_SEC, Timestamp};
 
-/// Exporters send in batches (5 s by default), so the newest seconds of a window are always missing: a window counts as
-/// complete while at most this much of it is, or a [`TAIL_SHARE`]th of it, whichever is longer.
-const TAIL_SECS: u64 = 10;
-const TAIL_SHARE: u64 = 10;
+/// How much of a window's end may be missing, s: a live instance may have been silent for 60 s (then it no longer counts
+/// as live), and its batch may be on its way. More than a quarter of the window is never accepted, except that the
+/// exporters' own batch delay always is.
+const TAIL_SECS_MAX: u64 = 75;
+const TAIL_SECS_MIN: u64 = 10;
 
 /// What is known about the completeness of one service's counts.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +29,7 @@ impl Coverage<'_> {
         let Some(watermark) = self.watermark else {
             return false;
         };
-        let tail = TAIL_SECS.max(window_secs / TAIL_SHARE);
+        let tail = (window_secs / 4).clamp(TAIL_SECS_MIN, TAIL_SECS_MAX);
         let start = Timestamp::from_secs(window_start(self.now.secs(), window_secs));
         let is_whole = |gap: &Gap| gap.to <= start || gap.from > self.now;
         self.now.since(watermark) <= tail * NANOS_PER_SEC && self.gaps.iter().all(is_whole)
