@@ -46,12 +46,22 @@ pub struct Source {
 /// links. An empty directory is valid. Errors are in the result, and then `definitions` is `None`.
 pub fn load_dir(directory: &Path, options: &LoadOptions) -> DefinitionsLoaded {
     let report = Report::new(options.strict);
-    let mut paths = Vec::new();
-    collect(directory, 0, &mut paths, &report);
-    paths.sort();
+    let paths = sorted_files(directory, &report);
     let name = |path: &Path| shown(path.strip_prefix(directory).unwrap_or(path));
     let sources = read_all(&paths, name, &report);
     build(&sources, options, report)
+}
+
+/// The files that [`load_dir`] would read, sorted; what cannot be read is left out.
+pub fn definition_files(directory: &Path) -> Vec<PathBuf> {
+    sorted_files(directory, &Report::default())
+}
+
+fn sorted_files(directory: &Path, report: &Report) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
+    collect(directory, 0, &mut paths, report);
+    paths.sort();
+    paths
 }
 
 /// Reads files and directories named one by one; their names are shown as given.

@@ -19,9 +19,11 @@ pub mod show;
 pub mod sli;
 pub mod slo;
 pub mod values;
+pub mod watch;
 pub mod yaml;
 
 pub use load::{LoadOptions, Source, load_dir, load_files, load_sources};
+pub use watch::{Reloader, Watch, WatchOptions, watch};
 
 #[cfg(test)]
 mod tests;
