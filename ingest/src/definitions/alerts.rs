@@ -391,9 +391,15 @@ fn check_op(field: &Field<'_>) -> bool {
             );
             true
         }
-        Some("lt" | "lte") => {
-            field.expected("`gt`", "it would alert while the service is healthy");
-            false
+        // An example of the OpenSLO README says so, and it cannot have been meant.
+        Some(op @ ("lt" | "lte")) => {
+            field.warn(
+                format!(
+                    "expected `gt`, got `{op}`, which would alert while the service is healthy"
+                ),
+                "read as `gt`",
+            );
+            true
         }
         Some(_) => {
             field.expected("`gt`", "");

@@ -197,7 +197,7 @@ fn read_slo(
     let policies = fields.get("alertPolicies");
     fields.finish(false);
     let objectives = objectives
-        .map(|field| read_objectives(&field, indicator.as_ref()))
+        .map(|field| read_objectives(&field, indicator.as_ref(), method))
         .unwrap_or_default();
     let mut slos = Vec::new();
     for objective in objectives {
@@ -379,7 +379,11 @@ struct Objective {
     display_suffix: String,
 }
 
-fn read_objectives(field: &Field<'_>, indicator: Option<&Indicator>) -> Vec<Objective> {
+fn read_objectives(
+    field: &Field<'_>,
+    indicator: Option<&Indicator>,
+    method: bool,
+) -> Vec<Objective> {
     let items = field.list().unwrap_or_default();
     if items.is_empty() || items.len() > OBJECTIVES_MAX {
         field.error(
@@ -393,7 +397,7 @@ fn read_objectives(field: &Field<'_>, indicator: Option<&Indicator>) -> Vec<Obje
     }
     let several = items.len() > 1;
     let read = |(index, item): (usize, &Field<'_>)| {
-        read_objective(item, indicator, several.then_some(index))
+        read_objective(item, indicator, method, several.then_some(index))
     };
     items.iter().enumerate().filter_map(read).collect()
 }
@@ -403,6 +407,7 @@ fn read_objectives(field: &Field<'_>, indicator: Option<&Indicator>) -> Vec<Obje
 fn read_objective(
     item: &Field<'_>,
     indicator: Option<&Indicator>,
+    method: bool,
     index: Option<usize>,
 ) -> Option<Objective> {
     let mut fields = item.map()?;

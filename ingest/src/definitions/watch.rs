@@ -77,7 +77,8 @@ pub fn watch(options: WatchOptions, out: mpsc::Sender<DefinitionsLoaded>) -> (Wa
     )
 }
 
-/// Names, sizes and times of the files: differs when anything was changed.
+/// Files behind their links, with sizes and times: differs when anything was changed, but for a change of the same
+/// size within the clock's grain. Only polling relies on it; what is reported is read.
 type Fingerprint = Vec<(PathBuf, u64, Option<SystemTime>)>;
 
 impl Watch {
@@ -100,7 +101,8 @@ impl Watch {
                 }
                 Some(()) = changes.recv() => {
                     self.settle(&mut changes).await;
-                    is_open = self.read_if_changed(&mut seen).await;
+                    seen = fingerprint(&self.options.directory);
+                    is_open = self.read(None).await;
                 }
                 _ = poll.tick() => is_open = self.read_if_changed(&mut seen).await,
             }
