@@ -1,2 +1,6 @@
 //! tidegate
+mod cli {
+    pub(crate) mod validate;
+}
+mod config;
 fn main() {}

@@ -72,8 +72,8 @@ impl Report {
             .into_iter()
             .map(|found| Problem {
                 place: match found.at {
-                    Some(at) => format!("{}:{}:{}", found.file, at.line, at.column),
-                    None => found.file,
+                    Some(at) if at.line > 0 => format!("{}:{}:{}", found.file, at.line, at.column),
+                    _ => found.file,
                 },
                 field: found.field,
                 message: found.message,
@@ -102,6 +102,16 @@ impl<'a> Field<'a> {
         Self {
             file,
             path: String::new(),
+            node,
+            report,
+        }
+    }
+
+    /// A value called `path`. A value without a line (a flag's) has the position 0:0, and `file` alone is its place.
+    pub fn named(file: &'a str, path: &str, node: &'a Node, report: &'a Report) -> Self {
+        Self {
+            file,
+            path: path.to_owned(),
             node,
             report,
         }

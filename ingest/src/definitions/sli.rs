@@ -322,7 +322,7 @@ fn read_kinds(field: &Field<'_>) -> Option<Vec<u8>> {
 }
 
 /// The conditions of a `match` or `failed` map, sorted by key so that order in the file does not matter.
-fn read_matches(fields: &Fields<'_>) -> Option<Vec<AttributeMatch>> {
+pub fn read_matches(fields: &Fields<'_>) -> Option<Vec<AttributeMatch>> {
     let entries = fields.all();
     if entries.len() > MATCHES_MAX {
         let got = entries.len();

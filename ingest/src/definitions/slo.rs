@@ -382,7 +382,7 @@ struct Objective {
 fn read_objectives(
     field: &Field<'_>,
     indicator: Option<&Indicator>,
-    method: bool,
+    is_occurrences: bool,
 ) -> Vec<Objective> {
     let items = field.list().unwrap_or_default();
     if items.is_empty() || items.len() > OBJECTIVES_MAX {
@@ -397,17 +397,17 @@ fn read_objectives(
     }
     let several = items.len() > 1;
     let read = |(index, item): (usize, &Field<'_>)| {
-        read_objective(item, indicator, method, several.then_some(index))
+        read_objective(item, indicator, is_occurrences, several.then_some(index))
     };
     items.iter().enumerate().filter_map(read).collect()
 }
 
-/// Reads one objective. `index`: its position when there are several; then it becomes an SLO of its own name,
+/// Reads one objective. `is_occurrences`: the time-slice fields have no meaning. `index`: its position when there are several; then it becomes an SLO of its own name,
 /// `<SLO>-<display name>` (or the position, from 1), so that its counts survive a change of the others.
 fn read_objective(
     item: &Field<'_>,
     indicator: Option<&Indicator>,
-    method: bool,
+    is_occurrences: bool,
     index: Option<usize>,
 ) -> Option<Objective> {
     let mut fields = item.map()?;
@@ -415,7 +415,9 @@ fn read_objective(
     let (ratio, percent) = (fields.get("target"), fields.get("targetPercent"));
     let (op, value) = (fields.get("op"), fields.get("value"));
     for key in ["timeSliceTarget", "timeSliceWindow"] {
-        if let Some(field) = fields.get(key) {
+        if let Some(field) = fields.get(key)
+            && is_occurrences
+        {
             field.warn(
                 format!("expected no `{key}` with `Occurrences`, got one"),
                 "it is ignored",

@@ -1,0 +1,242 @@
+//! Values as people write them: sizes, durations, addresses, webhooks.
+
+use super::layers::Leaf;
+use engine::slo::ExclusionRule;
+use ingest::definitions::reader::Field;
+use ingest::definitions::sli::read_matches;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A number of bytes: `512MiB`. Units B, KiB, MiB, GiB, TiB and kB, MB, GB, TB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Bytes(pub(crate) u64);
+
+/// A duration: `30s`. Units ms, s, m, h, d.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Span(pub(crate) Duration);
+
+/// A whole number from `MIN` to `MAX`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Count<const MIN: u64, const MAX: u64>(pub(crate) u64);
+
+/// The exclusion rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Exclude(pub(crate) ExclusionRule);
+
+/// One webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Webhook {
+    /// Name: what definitions and status call it.
+    pub(crate) name: String,
+    /// Where messages are posted: http or https.
+    pub(crate) url: String,
+    /// File with its secret; `None` sends unsigned.
+    pub(crate) secret_file: Option<PathBuf>,
+    /// Events it is sent; empty = all.
+    pub(crate) events: Vec<String>,
+}
+
+/// Names of events ([`engine::input::Notification::event`]).
+const EVENTS: [&str; 5] = [
+    "alert.firing",
+    "alert.escalated",
+    "alert.resolved",
+    "gate.halt",
+    "gate.latch_cleared",
+];
+
+/// The number and the unit of `12MiB`; spaces between them are allowed.
+fn split(text: &str) -> Option<(u64, &str)> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    Some((text[..digits].parse().ok()?, text[digits..].trim_start()))
+}
+
+impl Leaf for Bytes {
+    fn leaf(field: &Field<'_>) -> Option<Self> {
+        const UNITS: [(&str, u64); 9] = [
+            ("B", 1),
+            ("KiB", 1 << 10),
+            ("MiB", 1 << 20),
+            ("GiB", 1 << 30),
+            ("TiB", 1 << 40),
+            ("kB", 1_000),
+            ("MB", 1_000_000),
+            ("GB", 1_000_000_000),
+            ("TB", 1_000_000_000_000),
+        ];
+        let text = field.text()?;
+        let bytes = split(text).and_then(|(number, unit)| {
+            let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit)?;
+            number.checked_mul(*factor)
+        });
+        if bytes.is_none_or(|bytes| bytes < 1024) {
+            field.expected(
+                "a size of at least 1KiB, such as `512MiB`",
+                "a whole number and B, KiB, MiB or GiB",
+            );
+            return None;
+        }
+        bytes.map(Self)
+    }
+}
+
+impl Leaf for Span {
+    fn leaf(field: &Field<'_>) -> Option<Self> {
+        const UNITS: [(&str, u64); 5] = [
+            ("ms", 1),
+            ("s", 1_000),
+            ("m", 60_000),
+            ("h", 3_600_000),
+            ("d", 86_400_000),
+        ];
+        let text = field.text()?;
+        let millis = split(text).and_then(|(number, unit)| {
+            let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit)?;
+            number
+                .checked_mul(*factor)
+                .filter(|millis| (1..=400 * 86_400_000).contains(millis))
+        });
+        if millis.is_none() {
+            field.expected(
+                "a duration above 0, such as `30s`",
+                "a whole number and ms, s, m, h or d",
+            );
+        }
+        millis.map(Duration::from_millis).map(Self)
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> Leaf for Count<MIN, MAX> {
+    fn leaf(field: &Field<'_>) -> Option<Self> {
+        let number = field
+            .number_text()?
+            .parse()
+            .ok()
+            .filter(|number| (MIN..=MAX).contains(number));
+        if number.is_none() {
+            field.expected(&format!("a whole number from {MIN} to {MAX}"), "");
+        }
+        number.map(Self)
+    }
+}
+
+impl Leaf for bool {
+    fn leaf(field: &Field<'_>) -> Option<Self> {
+        field.boolean()
+    }
+}
+
+impl Leaf for SocketAddr {
+    fn leaf(field: &Field<'_>) -> Option<Self> {
+        let text = field.text()?;
+        let text = text.replacen(
+            "localhost:",
+            "127.0.0.1:",
+            usize::from(text.starts_with("localhost:")),
+        );
+        let address = text.parse().ok();
+        if address.is_none() {
+            field.expected("an IP address and a port, such as `127.0.0.1:4317`", "");
+        }
+        address
+    }
+}
+
+impl Leaf for Option<PathBuf> {
+    fn leaf(field: &Field<'_>) -> Option<Self> {
+        field.name().map(|path| Some(PathBuf::from(path)))
+    }
+
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
+}
+
+impl Leaf for Exclude {
+    fn leaf(field: &Field<'_>) -> Option<Self> {
+        let any_of = read_matches(&field.map()?)?;
+        Some(Self(ExclusionRule {
+            any_of,
+            ..ExclusionRule::default()
+        }))
+    }
+}
+
+impl Leaf for Vec<Webhook> {
+    fn leaf(field: &Field<'_>) -> Option<Self> {
+        let read: Vec<Option<Webhook>> = field.list()?.iter().map(read_webhook).collect();
+        read.into_iter().collect()
+    }
+
+    fn absent() -> Option<Self> {
+        Some(Vec::new())
+    }
+}
+
+fn read_webhook(field: &Field<'_>) -> Option<Webhook> {
+    let mut fields = field.map()?;
+    let name = fields.require("name", "a name");
+    let url = fields.require("url", "an http or https URL");
+    let secret_file = fields.get("secret_file");
+    let events = fields.get("events");
+    if let Some(secret) = fields.get("secret") {
+        // Its value must not be repeated in a message.
+        secret.error(
+            "expected no secret in this file, got one",
+            "put it into a file and name that as `secret_file`",
+        );
+    }
+    fields.finish(true);
+    let name = name.and_then(|name| name.name().map(str::to_owned));
+    let url = url.and_then(|url| read_url(&url));
+    let secret_file = match secret_file {
+        Some(file) => Some(PathBuf::from(file.name()?)),
+        None => None,
+    };
+    let events = match events {
+        Some(events) => read_events(&events)?,
+        None => Vec::new(),
+    };
+    Some(Webhook {
+        name: name?,
+        url: url?,
+        secret_file,
+        events,
+    })
+}
+
+fn read_url(field: &Field<'_>) -> Option<String> {
+    let text = field.text()?;
+    let url = reqwest::Url::parse(text).ok();
+    let is_http = url
+        .as_ref()
+        .is_some_and(|url| matches!(url.scheme(), "http" | "https"));
+    if !is_http {
+        field.expected("an http or https URL", "");
+        return None;
+    }
+    if url.is_some_and(|url| !url.username().is_empty() || url.password().is_some()) {
+        field.error(
+            "expected a URL without user and password, got one with them",
+            "use a `secret_file`",
+        );
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn read_events(field: &Field<'_>) -> Option<Vec<String>> {
+    let mut events = Vec::new();
+    for item in field.list()? {
+        let text = item.text()?;
+        if !EVENTS.contains(&text) {
+            item.expected(&format!("one of {}", EVENTS.join(", ")), "");
+            return None;
+        }
+        events.push(text.to_owned());
+    }
+    Some(events)
+}
