@@ -153,16 +153,16 @@ fn thirty_seconds_of_skew_are_waited_out() {
     }
 }
 
-/// Scenario: one request in 50 s, healthy, for an hour, one in ten to the canary.
+/// Scenario: one request in 50 s, healthy, for an hour, every second one to the canary.
 /// Guarantees: no false halt; every answer is a Wait that says how many more requests are needed.
 #[test]
 fn one_request_in_fifty_seconds_is_a_wait_with_a_number() {
     for seed in 0..runs(20, 1_000) {
         let mut shop = Shop::new(seed, 0.02, Maturity::Growth);
         let p = [0.0005, 0.001, 0.01][(seed % 3) as usize];
-        shop.arms
-            .push(Arm::new("v1", |_| 0.5, blipping(p, 0, 0, 0.0)));
         let from = 600_000;
+        let rest = move |ms| if ms < from { 1.0 } else { 0.5 };
+        shop.arms.push(Arm::new("v1", rest, blipping(p, 0, 0, 0.0)));
         let weight = move |ms| if ms < from { 0.0 } else { 0.5 };
         shop.arms
             .push(Arm::new("v2", weight, blipping(p, 0, 0, 0.0)));
