@@ -22,6 +22,8 @@ const SKEW_NANOS_MAX_SPARSE: i64 = 15 * NANOS_PER_SEC as i64;
 const SKEW_SPANS_MIN: u64 = 30;
 /// The arms' late shares may differ by this much.
 pub const LATE_DIFFERENCE_MAX: f64 = 0.05;
+/// At most this many seconds close per tick and candidate: catching up must not stop everything else.
+const CLOSED_PER_TICK_MAX: usize = 3;
 /// An arm heard of for less than this is held back as if it exported every 5 s.
 const YOUNG_NANOS: u64 = 15 * NANOS_PER_SEC;
 const YOUNG_HOLD_NANOS: u64 = 5 * NANOS_PER_SEC;
@@ -252,7 +254,7 @@ impl Candidate {
             self.gathering.clear();
             cursor = now.secs() - 2 * CLOSE_SECS;
         }
-        loop {
+        for _ in 0..CLOSED_PER_TICK_MAX {
             match closing(now, cursor, arms, gaps) {
                 Closing::NotYet => break,
                 Closing::SetAside => self.set_aside += 1,

@@ -10,7 +10,7 @@ use crate::identity::{RevisionId, ServiceId};
 use crate::input::{Gap, RolloutEvent};
 use crate::slo::ServicePolicy;
 use crate::snapshot::{Decision, SERVICES_MAX};
-use crate::time::Timestamp;
+use crate::time::{NANOS_PER_SEC, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,10 +40,15 @@ struct Seen {
 }
 
 impl Seen {
+    /// Whether nothing changed that must be published at once: what remains of a budget moves with every request.
     fn is_same(&self, facts: &ServiceFacts) -> bool {
-        self.policy == facts.row.policy
-            && self.budget == facts.budget
-            && self.live.iter().copied().eq(live(facts))
+        let (was, is) = (&self.budget, &facts.budget);
+        let budget = was.is_exhausted == is.is_exhausted
+            && was.page_alert == is.page_alert
+            && was.error_budget == is.error_budget
+            && was.latency_threshold_nanos == is.latency_threshold_nanos
+            && (was.is_implicit, &was.slo) == (is.is_implicit, &is.slo);
+        budget && self.policy == facts.row.policy && self.live.iter().copied().eq(live(facts))
     }
 
     fn of(facts: &ServiceFacts) -> Self {
@@ -162,11 +167,13 @@ impl GateMachine {
         if facts.is_recovering {
             return transitions;
         }
-        let is_new_second = now.secs() != self.ticked.secs();
         for (id, service) in facts.services {
             let state = self.services.entry(*id).or_default();
             let is_same = self.seen.get(id).is_some_and(|seen| seen.is_same(service));
-            let is_quiet = is_same && !is_new_second && self.rows.contains_key(id);
+            // Every service has its own moment in each second, so that not all are published in one tick.
+            let phase = id.0 as u64 % NANOS_PER_SEC;
+            let is_due = now.plus(phase).secs() != self.ticked.plus(phase).secs();
+            let is_quiet = is_same && !is_due && self.rows.contains_key(id);
             if is_quiet && state.candidates.is_empty() {
                 continue;
             }
@@ -175,8 +182,13 @@ impl GateMachine {
             if is_quiet && !has_closed {
                 continue;
             }
-            let is_unmoved = is_same && self.rows.contains_key(id);
-            if !state.take_moved() && is_unmoved && state.candidates.is_empty() {
+            let is_unmoved = is_same
+                && !state.take_moved()
+                && self
+                    .seen
+                    .get(id)
+                    .is_some_and(|seen| seen.budget == service.budget);
+            if is_unmoved && state.candidates.is_empty() && self.rows.contains_key(id) {
                 continue;
             }
             let row = publish(
@@ -193,10 +205,9 @@ impl GateMachine {
                     });
                 },
             );
-            if !self.rows.get(id).is_some_and(|old| is_alike(old, &row)) {
-                self.rows.insert(*id, Arc::new(row));
-            }
-            if !is_same {
+            let row = shared(self.rows.get(id), row);
+            self.rows.insert(*id, row);
+            if !is_unmoved {
                 self.seen.insert(*id, Seen::of(service));
             }
         }
@@ -306,14 +317,20 @@ fn publish(
     }
 }
 
-/// Whether two rows differ in nothing but the time they were made at.
-fn is_alike(old: &ServiceGate, new: &ServiceGate) -> bool {
-    let timeless = |gate: &ServiceGate| {
-        let mut gate = gate.clone();
-        for answer in gate.candidates.iter_mut().chain([&mut gate.admit]) {
-            (answer.as_of, answer.valid_until) = (Timestamp::EPOCH, Timestamp::EPOCH);
+/// `new`, or `old` when they differ in nothing but the time they were made at.
+fn shared(old: Option<&Arc<ServiceGate>>, mut new: ServiceGate) -> Arc<ServiceGate> {
+    let made_at = (new.admit.as_of, new.admit.valid_until);
+    if let Some(old) = old {
+        let answers = new.candidates.iter_mut().zip(&old.candidates);
+        for (answer, was) in answers.chain([(&mut new.admit, &old.admit)]) {
+            (answer.as_of, answer.valid_until) = (was.as_of, was.valid_until);
         }
-        gate
-    };
-    timeless(old) == timeless(new)
+        if new == **old {
+            return Arc::clone(old);
+        }
+        for answer in new.candidates.iter_mut().chain([&mut new.admit]) {
+            (answer.as_of, answer.valid_until) = made_at;
+        }
+    }
+    Arc::new(new)
 }
