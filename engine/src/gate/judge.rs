@@ -8,8 +8,9 @@ use crate::gate::answer::{Answer, Arm, Code, Evidence, Need, Verdict};
 use crate::gate::ask::{VALID_NANOS, blank, names_of};
 use crate::gate::candidate::{Arms, Candidate, LATE_DIFFERENCE_MAX};
 use crate::gate::facts::ServiceFacts;
+use crate::gate::reasons::{self, Told};
 use crate::gate::service::{ServiceState, arms};
-use crate::gate::words::{self, Told};
+use crate::gate::words;
 use crate::identity::RevisionId;
 use crate::input::Gap;
 use crate::slo::Maturity;
@@ -50,8 +51,8 @@ pub(crate) fn admit(case: &Case<'_>) -> Answer {
     answer.baseline = names_of(&case.facts.row, &case.state.default_baseline(case.facts));
     answer.evidence.budget_remaining = budget.remaining;
     answer.evidence.slo.clone_from(&budget.slo);
-    (answer.reasons, answer.counterfactual) = words::admission(code, budget, maturity);
-    answer.notes = words::notes(case, None);
+    (answer.reasons, answer.counterfactual) = reasons::admission(code, budget, maturity);
+    answer.notes = reasons::notes(case, None);
     stamp(&mut answer, case.now);
     answer
 }
@@ -64,7 +65,7 @@ pub(crate) fn advance(case: &Case<'_>) -> Option<Answer> {
     {
         let mut answer = latch.answer.clone();
         answer.notes.retain(|note| !note.starts_with("LATCHED"));
-        answer.notes.insert(0, words::LATCHED.to_owned());
+        answer.notes.insert(0, reasons::LATCHED.to_owned());
         stamp(&mut answer, case.now);
         return Some(answer);
     }
@@ -81,9 +82,9 @@ pub(crate) fn advance(case: &Case<'_>) -> Option<Answer> {
     if verdict == Verdict::Wait {
         answer.need = need(code, &told);
     }
-    answer.reasons = words::reasons(code, &told, answer.need);
-    answer.counterfactual = words::counterfactual(code, &told, answer.need);
-    answer.notes = words::notes(case, Some(candidate));
+    answer.reasons = reasons::reasons(code, &told, answer.need);
+    answer.counterfactual = reasons::counterfactual(code, &told, answer.need);
+    answer.notes = reasons::notes(case, Some(candidate));
     stamp(&mut answer, case.now);
     Some(answer)
 }
@@ -261,7 +262,7 @@ fn told(case: &Case<'_>, candidate: &Candidate, arms: &Arms<'_>, rates: &Rates) 
         halt_requests: forecast.halt,
         budget_rate: policy.budget_rate,
         worst_edge_nanos: candidate.test.worst_edge_nanos(),
-        slower: words::slower(candidate),
+        slower: reasons::slower(candidate),
         page_alert: case.facts.budget.page_alert.clone(),
         patience_secs: PROTOTYPE_PATIENCE_NANOS
             .saturating_sub(case.now.since(candidate.since))

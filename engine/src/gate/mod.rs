@@ -9,8 +9,8 @@
 //!   and recorded decisions out. [`ask::ask`] answers from a published snapshot and changes nothing.
 //! - **Limits**: see the constants of [`strata`], [`service`] and [`chain`]; what did not fit is counted.
 //! - **Sources**: DESIGN 5 and 10.
-//! - **Read next**: [`answer`], [`facts`], [`machine`], [`service`], [`candidate`], [`strata`], [`flow`], [`judge`],
-//!   [`words`], [`ask`], [`chain`].
+//! - **Read next**: [`answer`], [`facts`], [`machine`], [`service`], [`roles`], [`candidate`], [`strata`], [`flow`],
+//!   [`judge`], [`reasons`], [`words`], [`ask`], [`chain`].
 
 pub mod answer;
 pub mod ask;
@@ -20,6 +20,8 @@ pub mod facts;
 pub mod flow;
 pub mod judge;
 pub mod machine;
+mod reasons;
+mod roles;
 pub mod service;
 pub mod strata;
 pub(crate) mod words;
