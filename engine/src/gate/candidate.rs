@@ -7,7 +7,7 @@
 //! has steady traffic has fallen silent (its exporter stalls: half a second's worth of it would mislead).
 
 use crate::gate::flow::{Flow, Lateness};
-use crate::gate::strata::{CLOSE_SECS, Cell, Cells, Epoch, GATHER_SECS, OPEN_MAX, Weights};
+use crate::gate::strata::{CLOSE_SECS, Cell, Cells, Epoch, STRATA_MAX, Weights};
 use crate::identity::RevisionId;
 use crate::input::Gap;
 use crate::stats::rollout::{ArmCells, Finding, RolloutTest, Stratum, TestPolicy, should_close};
@@ -39,12 +39,6 @@ const BEHIND_SECS_MAX: u64 = 120;
 pub(crate) struct Pair {
     pub(crate) candidate: Cell,
     pub(crate) baseline: Cell,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Gathering {
-    first_second: u64,
-    units: Pair,
 }
 
 /// Counts of the last minute of tested event time, in slots of 10 s: what a late onset looks like.
@@ -117,6 +111,14 @@ impl<'a> Arms<'a> {
             .min(CLOSE_SECS * NANOS_PER_SEC)
     }
 
+    /// Whether the baseline has stopped serving, as far as its arrivals tell.
+    fn is_candidate_alone(&self, now: Timestamp) -> bool {
+        let units = self.baseline_sum(|flow| flow.units_last_minute(now));
+        let heard = self.baseline.iter().map(|flow| flow.last).max();
+        let is_silent = heard.is_none_or(|last| now.since(last) > CLOSE_SECS * NANOS_PER_SEC);
+        units == 0 || units >= STEADY_UNITS && is_silent
+    }
+
     fn have_passed(&self, now: Timestamp, end: Timestamp) -> bool {
         self.all()
             .all(|flow| flow.watermark(now).is_none_or(|watermark| watermark >= end))
@@ -160,7 +162,9 @@ pub(crate) struct Candidate {
     steps_tested: u32,
     /// First second that has not closed; `None` before its first unit.
     pub(crate) cursor: Option<u64>,
-    gathering: BTreeMap<(Epoch, u64), Gathering>,
+    /// Strata (epoch and route) of the moment that is being gathered, and its first second.
+    moment: BTreeMap<(Epoch, u64), Pair>,
+    moment_since: Option<u64>,
     pub(crate) test: RolloutTest,
     /// Tests of this revision that were given up before (latch cleared, policy changed).
     pub(crate) restarts: u32,
@@ -184,7 +188,8 @@ impl Candidate {
             weights: Weights::default(),
             steps_tested: 0,
             cursor: None,
-            gathering: BTreeMap::new(),
+            moment: BTreeMap::new(),
+            moment_since: None,
             test: RolloutTest::new(policy),
             restarts: 0,
             totals: Pair::default(),
@@ -200,7 +205,8 @@ impl Candidate {
         self.test = RolloutTest::new(policy);
         self.restarts += 1;
         self.steps_tested = self.weights.count();
-        self.gathering.clear();
+        self.moment.clear();
+        self.moment_since = None;
         self.totals = Pair::default();
         self.recent = [RecentSlot::default(); 6];
     }
@@ -251,16 +257,21 @@ impl Candidate {
             return false;
         };
         if cursor + BEHIND_SECS_MAX < now.secs() {
-            self.gathering.clear();
+            self.moment.clear();
+            self.moment_since = None;
             cursor = now.secs() - 2 * CLOSE_SECS;
         }
+        let is_alone = arms.is_candidate_alone(now);
         for _ in 0..CLOSED_PER_TICK_MAX {
             match closing(now, cursor, arms, gaps) {
                 Closing::NotYet => break,
                 Closing::SetAside => self.set_aside += 1,
-                Closing::Test => self.gather(cursor, revision, cells),
+                Closing::Test => {
+                    self.close_before_step(cursor);
+                    self.gather(cursor, revision, cells);
+                }
             }
-            self.close_ripe(cursor);
+            self.close_ripe(cursor, is_alone);
             cursor += 1;
         }
         let has_closed = self.cursor.is_some_and(|before| before < cursor);
@@ -275,74 +286,84 @@ impl Candidate {
                 continue;
             }
             let epoch = self.weights.epoch(key.started);
-            let gathering = self
-                .gathering
-                .entry((epoch, key.route))
-                .or_insert_with(|| Gathering {
-                    first_second: second,
-                    units: Pair::default(),
-                });
+            let units = self.moment.entry((epoch, key.route)).or_default();
+            self.moment_since.get_or_insert(second);
             let arm = if is_candidate {
-                &mut gathering.units.candidate
+                &mut units.candidate
             } else {
-                &mut gathering.units.baseline
+                &mut units.baseline
             };
             arm.merge(cell);
         }
     }
 
-    /// Folds the strata that are large or old enough, in key order.
-    fn close_ripe(&mut self, second: u64) {
-        let theta = self.test.theta();
-        let mut excess = self.gathering.len().saturating_sub(OPEN_MAX);
-        let ripe: Vec<(Epoch, u64)> = self
-            .gathering
-            .iter()
-            .filter(|((epoch, _), gathering)| {
-                let age = second + 1 - gathering.first_second;
-                let is_over = epoch.end().is_some_and(|end| second >= end + CLOSE_SECS);
-                let units = &gathering.units;
-                let (candidate, baseline) = (units.candidate.units, units.baseline.units);
-                let is_excess = excess > 0;
-                excess = excess.saturating_sub(1);
-                is_over
-                    || is_excess
-                    || age >= GATHER_SECS
-                    || should_close(
-                        candidate.max(0) as u64,
-                        baseline.max(0) as u64,
-                        theta,
-                        age * NANOS_PER_SEC,
-                    )
-            })
-            .map(|(key, _)| *key)
-            .collect();
-        for key in ripe {
-            if let Some(gathering) = self.gathering.remove(&key) {
-                self.fold(key.0, second, &gathering.units);
+    /// Folds the moment when it is large or old enough: all its strata at once, because one cause may have made the
+    /// failures of all routes in the same seconds.
+    fn close_ripe(&mut self, second: u64, is_alone: bool) {
+        let Some(since) = self.moment_since else {
+            return;
+        };
+        let (mut candidate, mut baseline) = (0, 0);
+        for units in self.moment.values() {
+            // A route that only one arm served compares nothing.
+            if units.candidate.units > 0 && units.baseline.units > 0 {
+                candidate += units.candidate.units as u64;
+                baseline += units.baseline.units as u64;
             }
+        }
+        let age = (second + 1 - since) * NANOS_PER_SEC;
+        let is_full = self.moment.len() > STRATA_MAX;
+        // Waiting for a baseline that has gone would only delay the absolute test.
+        if is_full || is_alone || should_close(candidate, baseline, self.test.theta(), age) {
+            self.close(second);
         }
     }
 
-    fn fold(&mut self, epoch: Epoch, second: u64, units: &Pair) {
-        let stratum = Stratum {
-            candidate: arm_cells(&units.candidate),
-            baseline: arm_cells(&units.baseline),
-        };
-        if stratum.candidate.units == 0 {
+    /// Evidence from before a weight step is folded before any from after it.
+    fn close_before_step(&mut self, second: u64) {
+        let gathered = self.moment.keys().map(|(epoch, _)| epoch.step()).max();
+        if gathered.is_some_and(|step| step < self.weights.epoch(second).step()) {
+            self.close(second);
+        }
+    }
+
+    fn close(&mut self, second: u64) {
+        self.moment_since = None;
+        let moment = std::mem::take(&mut self.moment);
+        self.fold(second, &moment);
+    }
+
+    fn fold(&mut self, second: u64, moment: &BTreeMap<(Epoch, u64), Pair>) {
+        let strata: Vec<Stratum> = moment
+            .values()
+            .map(|units| Stratum {
+                candidate: arm_cells(&units.candidate),
+                baseline: arm_cells(&units.baseline),
+            })
+            .collect();
+        let is_first = self.test.total().candidate.units == 0;
+        if is_first && strata.iter().all(|stratum| stratum.candidate.units == 0) {
             return;
         }
-        if self.test.total().candidate.units == 0 {
+        let step = moment.keys().map(|(epoch, _)| epoch.step()).max();
+        let step = step.unwrap_or(self.steps_tested);
+        if is_first {
             // The weight it starts at is no step.
-            self.steps_tested = epoch.step();
+            self.steps_tested = step;
         }
-        while self.steps_tested < epoch.step() {
+        while self.steps_tested < step {
             self.steps_tested += 1;
             self.test.weight_step();
         }
-        self.test.fold(&stratum);
-        self.totals.candidate.merge(&units.candidate);
-        self.totals.baseline.merge(&units.baseline);
+        self.test.fold_moment(&strata);
+        for units in moment.values() {
+            self.totals.candidate.merge(&units.candidate);
+            self.totals.baseline.merge(&units.baseline);
+        }
+        self.note_recent(second, &strata);
+    }
+
+    fn note_recent(&mut self, second: u64, strata: &[Stratum]) {
         let number = second / 10;
         let slot = &mut self.recent[(number % 6) as usize];
         if slot.number != number {
@@ -351,15 +372,12 @@ impl Candidate {
                 ..RecentSlot::default()
             };
         }
-        let (candidate, baseline) = (&stratum.candidate, &stratum.baseline);
-        let added = [
-            candidate.units,
-            candidate.failed,
-            baseline.units,
-            baseline.failed,
-        ];
-        for (into, count) in slot.counts.iter_mut().zip(added) {
-            *into += count;
+        for stratum in strata {
+            let (candidate, baseline) = (&stratum.candidate, &stratum.baseline);
+            slot.counts[0] += candidate.units;
+            slot.counts[1] += candidate.failed;
+            slot.counts[2] += baseline.units;
+            slot.counts[3] += baseline.failed;
         }
     }
 

@@ -22,14 +22,12 @@ pub const CELLS_MAX: usize = 16_384;
 pub const CLOSE_SECS: u64 = 10;
 /// How long cells are kept where no candidate is on trial, so that one that appears finds its first seconds.
 pub const KEEP_SECS: u64 = 20;
-/// A stratum that gathers too few units closes after this many seconds.
-pub const GATHER_SECS: u64 = 60;
 /// Length of an epoch where no weights are known, s.
 pub const EPOCH_SECS: u64 = 10;
 /// Most weight steps remembered per rollout, the newest.
 pub const STEPS_MAX: usize = 64;
-/// Most strata gathering at once per candidate; the oldest closes early beyond it.
-pub const OPEN_MAX: usize = 256;
+/// Most strata in one moment of a candidate; it closes early beyond it.
+pub const STRATA_MAX: usize = 512;
 /// A route not seen for this long makes room for another.
 const ROUTE_IDLE_SECS: u64 = 600;
 
@@ -166,15 +164,6 @@ pub(crate) struct Epoch {
 }
 
 impl Epoch {
-    /// First second in which nothing of a cut epoch starts any more; `None` for a whole step.
-    pub(crate) const fn end(self) -> Option<u64> {
-        if self.part == 0 {
-            None
-        } else {
-            Some(self.part)
-        }
-    }
-
     /// Weight steps before it.
     pub(crate) const fn step(self) -> u32 {
         self.step

@@ -95,6 +95,17 @@ pub fn evidence(table: &Table, null: f64, grid: &[f64]) -> PerPoint<LogE> {
     quotients(table, null, grid).map(Scaled::log_e).collect()
 }
 
+/// The same over independent tables: the product of their e-values.
+pub fn evidence_together(tables: &[Table], null: f64, grid: &[f64]) -> PerPoint<LogE> {
+    let mut product = PerPoint::from_elem(LogE::ZERO, grid.len());
+    for table in tables {
+        for (into, e) in product.iter_mut().zip(evidence(table, null, grid)) {
+            *into = into.times(e);
+        }
+    }
+    product
+}
+
 fn quotients(table: &Table, null: f64, grid: &[f64]) -> impl Iterator<Item = Scaled> {
     let mut weights: PerPoint<f64> = PerPoint::from_slice(grid);
     let place = grid.iter().take_while(|w| **w < null).count();

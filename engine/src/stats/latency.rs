@@ -17,6 +17,7 @@ use crate::latency::{
     LATENCY_BUCKETS, LATENCY_EDGES, edge_nanos, first_bucket_over, first_bucket_over_margin,
 };
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 /// Alternatives as multiples of the tolerated odds ratio; few, because there are 31 edges.
 const GRID: [f64; 4] = [1.5, 3.0, 8.0, 50.0];
@@ -49,6 +50,11 @@ impl Slower {
             baseline_failed: self.baseline[usize::from(first_bucket_over(edge))],
         }
     }
+}
+
+fn tables(slower: &[Slower], edge: usize) -> SmallVec<[Table; 4]> {
+    let both = slower.iter().filter(|stratum| stratum.has_both());
+    both.map(|stratum| stratum.table(edge)).collect()
 }
 
 fn suffix_sums(buckets: &[(u8, u64)]) -> [u64; LATENCY_BUCKETS + 1] {
@@ -92,12 +98,18 @@ impl LatencyHalt {
 
     /// Folds one stratum against "odds ratio <= w0 at every edge". O(edges * 4).
     pub fn fold(&mut self, schedule: &Schedule, slower: &Slower, w0: f64) {
-        if !slower.has_both() {
+        self.fold_together(schedule, std::slice::from_ref(slower), w0);
+    }
+
+    /// Folds the strata of one moment as one bet an edge. O(edges * 4 * strata).
+    pub fn fold_together(&mut self, schedule: &Schedule, slower: &[Slower], w0: f64) {
+        if !slower.iter().any(Slower::has_both) {
             return;
         }
         let grid = GRID.map(|multiple| multiple * w0);
         for (edge, process) in self.edges.iter_mut().enumerate() {
-            process.fold(schedule, &share::evidence(&slower.table(edge), w0, &grid));
+            let tables = tables(slower, edge);
+            process.fold(schedule, &share::evidence_together(&tables, w0, &grid));
         }
         let parts = self.edges.iter().zip(&self.weights);
         self.supremum = self
@@ -184,29 +196,39 @@ impl Default for LatencyPass {
 impl LatencyPass {
     /// Folds one stratum with both arms against "odds ratio >= w1".
     pub fn fold(&mut self, slower: &Slower, w1: f64) {
-        if slower.has_both() {
+        self.fold_together(std::slice::from_ref(slower), w1);
+    }
+
+    /// Folds the strata of one moment as one bet.
+    pub fn fold_together(&mut self, slower: &[Slower], w1: f64) {
+        if slower.iter().any(Slower::has_both) {
             self.test(slower, w1);
         }
         self.strata += 1;
-        self.units += slower.baseline[0];
-        for (edge, count) in self.slower.iter_mut().enumerate() {
-            *count += slower.baseline[usize::from(first_bucket_over(edge))];
+        for stratum in slower {
+            self.units += stratum.baseline[0];
+            for (edge, count) in self.slower.iter_mut().enumerate() {
+                *count += stratum.baseline[usize::from(first_bucket_over(edge))];
+            }
         }
         if matches!(self.claim, Claim::Choosing | Claim::Unjudged) {
             self.choose();
         }
     }
 
-    fn test(&mut self, slower: &Slower, w1: f64) {
+    fn test(&mut self, slower: &[Slower], w1: f64) {
         match self.claim {
             Claim::Relative(edge) => {
-                let table = slower.table(usize::from(edge));
-                self.process.fold(&share::evidence_below(&table, w1));
+                let tables = tables(slower, usize::from(edge));
+                self.process
+                    .fold(&share::evidence_below_together(&tables, w1));
             }
             Claim::Absolute(edge) => {
-                let table = slower.table(usize::from(edge));
-                let seen = table.candidate_failed as f64 / table.candidate as f64;
-                self.process.fold(&share::below(seen, SLOW_SHARE_MAX));
+                let tables = tables(slower, usize::from(edge));
+                let units: u64 = tables.iter().map(|table| table.candidate).sum();
+                let slow: u64 = tables.iter().map(|table| table.candidate_failed).sum();
+                self.process
+                    .fold(&share::below(slow as f64 / units as f64, SLOW_SHARE_MAX));
             }
             Claim::Choosing | Claim::Unjudged => return,
         }

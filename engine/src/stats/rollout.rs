@@ -102,6 +102,23 @@ impl Stratum {
     }
 }
 
+/// The counts of a moment without its routes: for rates against the budget, which is one for all of them.
+fn pooled(strata: &[Stratum]) -> Table {
+    let mut sum = Table {
+        candidate: 0,
+        candidate_failed: 0,
+        baseline: 0,
+        baseline_failed: 0,
+    };
+    for table in strata.iter().map(Stratum::table) {
+        sum.candidate += table.candidate;
+        sum.candidate_failed += table.candidate_failed;
+        sum.baseline += table.baseline;
+        sum.baseline_failed += table.baseline_failed;
+    }
+    sum
+}
+
 /// What the evidence says. Halts are latched: they come from suprema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Finding {
@@ -208,12 +225,24 @@ impl RolloutTest {
 
     /// Folds one closed stratum. Strata with one arm empty count for the absolute claims only.
     pub fn fold(&mut self, stratum: &Stratum) {
-        let table = stratum.table();
+        self.fold_moment(std::slice::from_ref(stratum));
+    }
+
+    /// Folds the strata (routes) of one moment. Their failures may have one cause, so all but the exact test, which
+    /// assumes independence anyway, look at the moment as a whole: one share bet, one latency bet, pooled rates.
+    pub fn fold_moment(&mut self, strata: &[Stratum]) {
         self.schedule.advance();
-        self.fold_absolute(&table);
-        if table.candidate > 0 && table.baseline > 0 {
-            self.fold_relative(&table);
-            self.fold_latency(&Slower::of(stratum));
+        self.fold_absolute(&pooled(strata));
+        let both = || {
+            strata
+                .iter()
+                .filter(|stratum| stratum.candidate.units > 0 && stratum.baseline.units > 0)
+        };
+        let tables: Vec<Table> = both().map(Stratum::table).collect();
+        if !tables.is_empty() {
+            self.fold_relative(&tables);
+            let slower: Vec<Slower> = both().map(Slower::of).collect();
+            self.fold_latency(&slower);
         }
         self.judge_alone();
     }
@@ -241,23 +270,24 @@ impl RolloutTest {
         self.latency_pass.weight_step();
     }
 
-    fn fold_relative(&mut self, table: &Table) {
+    fn fold_relative(&mut self, tables: &[Table]) {
         let w0 = self.policy.w0;
         let grid = exact::GRID.map(|multiple| multiple * w0);
-        self.errors_exact
-            .fold(&self.schedule, &exact::evidence(table, w0, &grid));
-        self.errors_share
-            .fold(&self.schedule, &share::evidence(table, w0, &grid));
+        let exact_evidence = exact::evidence_together(tables, w0, &grid);
+        self.errors_exact.fold(&self.schedule, &exact_evidence);
+        let share_evidence = share::evidence_together(tables, w0, &grid);
+        self.errors_share.fold(&self.schedule, &share_evidence);
         if let Some(w1) = self.policy.w1 {
+            let ratios = pass::ratios_below(w1);
             self.pass_relative
-                .fold(&exact::evidence(table, w1, &pass::ratios_below(w1)));
+                .fold(&exact::evidence_together(tables, w1, &ratios));
         }
     }
 
-    fn fold_latency(&mut self, slower: &Slower) {
+    fn fold_latency(&mut self, slower: &[Slower]) {
         self.latency_halt
-            .fold(&self.schedule, slower, self.policy.w0);
-        self.latency_pass.fold(slower, self.slowness());
+            .fold_together(&self.schedule, slower, self.policy.w0);
+        self.latency_pass.fold_together(slower, self.slowness());
     }
 
     fn fold_absolute(&mut self, table: &Table) {

@@ -14,15 +14,36 @@ use super::logfix::LogE;
 
 /// `ln e` of every alternative against "odds ratio <= null", rounded down; `grid` lies above `null >= 1`.
 pub fn evidence(table: &Table, null: f64, grid: &[f64]) -> PerPoint<LogE> {
-    if table.says_nothing() {
+    evidence_together(std::slice::from_ref(table), null, grid)
+}
+
+/// The same for tables of one moment (its routes), whose failures may all have one cause: one bet for all of them,
+/// the mean of their bets weighted by failures. The weights are margins, so it is an e-value under any dependence
+/// between the tables; multiplying instead halts two in three innocent candidates of a service with 16 routes when a
+/// shared blip is seen through clocks 1 s apart.
+pub fn evidence_together(tables: &[Table], null: f64, grid: &[f64]) -> PerPoint<LogE> {
+    let failed = failed_of(tables);
+    if failed == 0 {
         return PerPoint::from_elem(LogE::ZERO, grid.len());
     }
-    let theta = table.candidate as f64 / table.units() as f64;
-    let share = table.candidate_failed as f64 / table.failed() as f64;
-    let of_null = tilted(theta, null);
-    grid.iter()
-        .map(|w| LogE::of(bet(share, of_null, tilted(theta, *w))))
-        .collect()
+    let mut sums: PerPoint<f64> = PerPoint::from_elem(0.0, grid.len());
+    for table in telling(tables) {
+        let theta = table.candidate as f64 / table.units() as f64;
+        let share = table.candidate_failed as f64 / table.failed() as f64;
+        let (weight, of_null) = (table.failed() as f64 / failed as f64, tilted(theta, null));
+        for (sum, w) in sums.iter_mut().zip(grid) {
+            *sum += weight * bet(share, of_null, tilted(theta, *w));
+        }
+    }
+    sums.into_iter().map(LogE::of).collect()
+}
+
+fn telling(tables: &[Table]) -> impl Iterator<Item = &Table> {
+    tables.iter().filter(|table| !table.says_nothing())
+}
+
+fn failed_of(tables: &[Table]) -> u64 {
+    telling(tables).map(Table::failed).sum()
 }
 
 /// Candidate's share of rare failures when its odds are `w` times the baseline's and its share of units is `theta`.
@@ -51,9 +72,21 @@ pub fn below(seen: f64, null: f64) -> PerPoint<LogE> {
 ///
 /// The bound on the share is the exact mean at `null`, because `theta(null)` is too high when failures are common.
 pub fn evidence_below(table: &Table, null: f64) -> PerPoint<LogE> {
-    if table.says_nothing() {
+    evidence_below_together(std::slice::from_ref(table), null)
+}
+
+/// The same for tables of one moment, as [`evidence_together`].
+pub fn evidence_below_together(tables: &[Table], null: f64) -> PerPoint<LogE> {
+    let failed = failed_of(tables);
+    if failed == 0 {
         return PerPoint::from_elem(LogE::ZERO, FRACTIONS.len());
     }
-    let share = table.candidate_failed as f64 / table.failed() as f64;
-    below(share, mean_share(table, null))
+    // All bets are linear in the shares, so their mean is one bet with a mean gain.
+    let mut gain = 0.0;
+    for table in telling(tables) {
+        let share = table.candidate_failed as f64 / table.failed() as f64;
+        let of_null = mean_share(table, null);
+        gain += table.failed() as f64 / failed as f64 * ((of_null - share) / (1.0 - of_null));
+    }
+    FRACTIONS.iter().map(|c| LogE::of(1.0 + c * gain)).collect()
 }

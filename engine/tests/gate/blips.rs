@@ -6,19 +6,19 @@ use engine::slo::Maturity;
 
 /// One cell of the grid.
 #[derive(Debug, Clone, Copy)]
-struct Cell {
-    blip_ms: u64,
+pub(crate) struct Cell {
+    pub(crate) blip_ms: u64,
     /// The canary's exporter delivers nothing for this long, from somewhere around the blip.
-    stall_ms: u64,
+    pub(crate) stall_ms: u64,
     /// How far the canary's clock runs ahead.
-    skew_ms: i64,
+    pub(crate) skew_ms: i64,
     /// Failure rate of the canary itself; .001 = innocent.
-    failing: f64,
-    routes: u64,
+    pub(crate) failing: f64,
+    pub(crate) routes: u64,
 }
 
 /// 10 % of 400 requests a second, growth (alpha .01); the stable arm exports at once, the canary every 5 s.
-fn run(cell: Cell, seed: u64) -> Shop {
+pub(crate) fn run(cell: Cell, seed: u64) -> Shop {
     let mut shop = Shop::new(seed, 400.0, Maturity::Growth);
     shop.routes = cell.routes;
     let canary_from = 11_000 + shop.rng.below(3_000);
@@ -63,7 +63,7 @@ fn grid(skews: &[i64]) -> Vec<Cell> {
     for blip_ms in [1_000, 2_000, 3_000, 10_000] {
         for stall_ms in [0, 12_000] {
             for skew_ms in skews {
-                for routes in [1, 4] {
+                for routes in [1, 16] {
                     cells.push(Cell {
                         blip_ms,
                         stall_ms,
@@ -79,7 +79,7 @@ fn grid(skews: &[i64]) -> Vec<Cell> {
 }
 
 /// Scenario: shared blips of 1, 2, 3 and 10 s; stable exports at once, the canary every 5 s, with and without a stall
-/// of 12 s around the blip; the canary's clock off by 0, .25 and 1 s either way; one route and four.
+/// of 12 s around the blip; the canary's clock off by 0, .25 and 1 s either way; one route and sixteen.
 /// Guarantees: no cell halts innocent canaries significantly more often than alpha, nor do all cells together.
 #[test]
 fn shared_blips_halt_no_innocent_canary() {
