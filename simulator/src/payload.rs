@@ -9,6 +9,7 @@ mod tests;
 
 use crate::encode::{Attribute, Ids, Origin, SpanSpec, SpanTemplate, Value};
 use crate::random::mix;
+use std::collections::BTreeMap;
 
 /// Which spans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,6 +29,10 @@ const LATE_SPANS: u64 = 2;
 const RESOURCES: usize = 4;
 /// Prepared requests: 12 x 4 resources = 48 services.
 const PREPARED: usize = 12;
+/// OTLP numbers.
+const SERVER: u8 = 2;
+const CLIENT: u8 = 3;
+const STATUS_ERROR: u8 = 2;
 /// Operations of each service.
 const OPERATIONS: usize = 8;
 
@@ -40,10 +45,29 @@ pub struct Payload {
     batch: u64,
 }
 
+/// Entry spans of one service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Served {
+    /// All of them.
+    pub total: u64,
+    /// Those that failed.
+    pub failed: u64,
+}
+
+impl Served {
+    /// Adds another count.
+    pub fn add(&mut self, other: Self) {
+        self.total += other.total;
+        self.failed += other.failed;
+    }
+}
+
 #[derive(Debug)]
 struct Prepared {
     bytes: Vec<u8>,
     slots: Vec<Slot>,
+    /// Entry spans by the request's services.
+    served: [Served; RESOURCES],
 }
 
 /// One span of a prepared request.
@@ -82,6 +106,24 @@ impl Payload {
             slot.template.patch(copy, &ids);
         }
         &prepared.bytes
+    }
+
+    /// The truth of the first `requests` requests: entry spans by `service.name`.
+    pub fn served(&self, requests: u64) -> BTreeMap<String, Served> {
+        let mut truth = BTreeMap::new();
+        for (index, prepared) in self.prepared.iter().enumerate() {
+            let times = (requests + (PREPARED - 1 - index) as u64) / PREPARED as u64;
+            for (resource, served) in prepared.served.iter().enumerate() {
+                let all = Served {
+                    total: served.total * times,
+                    failed: served.failed * times,
+                };
+                if all.total > 0 {
+                    truth.insert(service_name(index * RESOURCES + resource), all);
+                }
+            }
+        }
+        truth
     }
 
     /// Spans in each request.
@@ -130,6 +172,7 @@ const fn resource_of(trace: u64, position: u64) -> usize {
 }
 
 fn prepare(kind: PayloadKind, batch: usize, index: usize) -> Prepared {
+    let mut served = [Served::default(); RESOURCES];
     let mut bytes = Vec::new();
     let mut slots = Vec::new();
     for resource in 0..RESOURCES {
@@ -141,7 +184,12 @@ fn prepare(kind: PayloadKind, batch: usize, index: usize) -> Prepared {
             if resource_of(trace, position) != resource {
                 continue;
             }
-            let template = SpanTemplate::new(&spec(kind, trace, position, service));
+            let spec = spec(kind, trace, position, service);
+            served[resource].add(Served {
+                total: u64::from(spec.kind == SERVER),
+                failed: u64::from(spec.status == STATUS_ERROR),
+            });
+            let template = SpanTemplate::new(&spec);
             let at = spans.len();
             template.write(&Ids::default(), &mut spans);
             slots.push(Slot {
@@ -157,11 +205,19 @@ fn prepare(kind: PayloadKind, batch: usize, index: usize) -> Prepared {
         let at = origin(kind, service).wrap(&spans, &mut bytes);
         slots[first..].iter_mut().for_each(|slot| slot.at += at);
     }
-    Prepared { bytes, slots }
+    Prepared {
+        bytes,
+        slots,
+        served,
+    }
+}
+
+fn service_name(service: usize) -> String {
+    format!("service-{service:02}")
 }
 
 fn origin(kind: PayloadKind, service: usize) -> Origin {
-    let name = Attribute::text("service.name", format!("service-{service:02}"));
+    let name = Attribute::text("service.name", service_name(service));
     let attributes = match kind {
         PayloadKind::Minimal => vec![name],
         PayloadKind::Rich => vec![
@@ -190,15 +246,16 @@ fn spec(kind: PayloadKind, trace: u64, position: u64, service: usize) -> SpanSpe
     let is_server = position.is_multiple_of(2);
     let chance = mix((trace * TRACE_SPANS + position) * 64 + service as u64);
     let operation = (chance >> 32) as usize % OPERATIONS;
-    let is_failed = is_server && chance.is_multiple_of(100);
+    let server = trace * (TRACE_SPANS / 2) + position / 2;
+    let is_failed = is_server && (server + 13 * service as u64).is_multiple_of(100);
     SpanSpec {
         name: format!("GET /api/v1/resource-{operation}"),
-        kind: if is_server { 2 } else { 3 },
+        kind: if is_server { SERVER } else { CLIENT },
         attributes: match kind {
             PayloadKind::Minimal => minimal_attributes(operation, is_failed),
             PayloadKind::Rich => rich_attributes(operation, service, is_failed),
         },
-        status: if is_failed { 2 } else { 0 },
+        status: if is_failed { STATUS_ERROR } else { 0 },
         message: String::new(),
         has_parent: position != 0,
     }

@@ -1,7 +1,7 @@
 //! The story as one pure machine: shop, exporters' queues and two rollout controllers on one clock.
 //!
-//! Whoever drives it brings the time and the gate's answers, and carries out what comes out: real sockets, or
-//! the callbacks of [`crate::virtual_run`]. Both therefore tell the same story.
+//! Whoever drives it brings the time and the gate's answers, and carries out what comes out: real sockets in
+//! [`crate::live`], callbacks in [`crate::virtual_run`]. Both therefore tell the same story.
 
 use crate::controller::{Action, Controller, GateReply, Question, Stage};
 use crate::encode::Dresser;
