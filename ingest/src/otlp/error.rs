@@ -1,0 +1,152 @@
+//! Why a request was refused, or a span rejected.
+
+use std::fmt;
+
+/// What is wrong with a request's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Problem {
+    /// The message ends inside a number.
+    Truncated,
+    /// A varint of more than ten bytes, or of more than 64 bits.
+    VarintTooLong,
+    /// A length prefix that points beyond the end of its message.
+    LengthBeyondEnd,
+    /// Field number 0, or a key of more than 32 bits.
+    BadKey,
+    /// Wire type 6 or 7.
+    ReservedWireType,
+    /// A group that is closed without being open, or open at the end of its message.
+    UnbalancedGroup,
+    /// A known field with another wire type than its own.
+    WrongWireType,
+    /// A string field that is not UTF-8.
+    InvalidUtf8,
+    /// More nested messages than [`super::DecodeLimits::depth_max`].
+    TooDeep,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Truncated => "the message ends inside a number",
+            Self::VarintTooLong => "a varint is longer than 64 bits",
+            Self::LengthBeyondEnd => "a length points beyond the end of its message",
+            Self::BadKey => "expected a field number of at least 1 in at most 32 bits",
+            Self::ReservedWireType => "wire types 6 and 7 do not exist",
+            Self::UnbalancedGroup => "a group is not balanced",
+            Self::WrongWireType => "a known field has another wire type than its own",
+            Self::InvalidUtf8 => "a string is not UTF-8",
+            Self::TooDeep => "messages are nested too deeply",
+        })
+    }
+}
+
+/// Why decoding stopped; [`DecodeError`] is its form for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    Malformed(Problem),
+    TooManyItems,
+    TooManyBytes,
+}
+
+impl From<Problem> for Stop {
+    #[inline(always)]
+    fn from(problem: Problem) -> Self {
+        Self::Malformed(problem)
+    }
+}
+
+/// A request that is refused whole; nothing of it may be counted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Not a valid request: permanent, the client must not send it again (HTTP 400, gRPC INVALID_ARGUMENT).
+    #[error("not a valid OTLP trace request: {problem}, in `{path}` at byte {offset}")]
+    Malformed {
+        /// What is wrong.
+        problem: Problem,
+        /// The field it stands in, such as `resource_spans[0].scope_spans[0].spans[3].name`.
+        path: String,
+        /// Offset into the uncompressed body.
+        offset: usize,
+    },
+    /// More items than allowed: permanent (HTTP 413, gRPC RESOURCE_EXHAUSTED without RetryInfo).
+    #[error(
+        "request holds more than {items_max} spans, attributes, events and links; hint: send smaller batches"
+    )]
+    TooManyItems {
+        /// The limit.
+        items_max: u64,
+    },
+    /// Decoded, it would take more memory than allowed: permanent, like [`DecodeError::TooManyItems`].
+    #[error("request needs more than {bytes_max} bytes decoded; hint: send smaller batches")]
+    TooManyBytes {
+        /// The limit.
+        bytes_max: usize,
+    },
+}
+
+impl DecodeError {
+    /// Whether the request is too large rather than malformed: 413 instead of 400. Neither may be retried.
+    pub fn is_too_large(&self) -> bool {
+        match self {
+            Self::Malformed { .. } => false,
+            Self::TooManyItems { .. } | Self::TooManyBytes { .. } => true,
+        }
+    }
+}
+
+/// Why one span was rejected while its request was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RejectReason {
+    /// Trace id is not 16 bytes, or all zero.
+    BadTraceId,
+    /// Span id is not 8 bytes, or all zero.
+    BadSpanId,
+    /// Neither start nor end.
+    NoTime,
+    /// A time beyond the year 2262.
+    TimeOutOfRange,
+    /// Ends more than an hour after it was received.
+    TooFarInFuture,
+    /// Ended more than 400 days before it was received: outside every SLO window.
+    TooOld,
+}
+
+impl RejectReason {
+    /// Label of the reason in metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::BadTraceId => "bad_trace_id",
+            Self::BadSpanId => "bad_span_id",
+            Self::NoTime => "no_time",
+            Self::TimeOutOfRange => "time_out_of_range",
+            Self::TooFarInFuture => "too_far_in_future",
+            Self::TooOld => "too_old",
+        }
+    }
+
+    /// What was expected, for the client's log.
+    pub const fn expected(self) -> &'static str {
+        match self {
+            Self::BadTraceId => "trace_id must be 16 bytes and not all zero",
+            Self::BadSpanId => "span_id must be 8 bytes and not all zero",
+            Self::NoTime => "start_time_unix_nano or end_time_unix_nano must be set",
+            Self::TimeOutOfRange => "times must lie before the year 2262",
+            Self::TooFarInFuture => {
+                "a span must not end more than an hour from now: check the clock"
+            }
+            Self::TooOld => "a span must have ended within the last 400 days",
+        }
+    }
+}
+
+/// The spans of one request that were rejected for one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// Why.
+    pub reason: RejectReason,
+    /// How many spans.
+    pub count: u64,
+    /// The first of them: its position in the request, and its name.
+    pub first: String,
+}

@@ -1,0 +1,276 @@
+//! One attribute on the wire: `KeyValue` into key and value, `AnyValue` into kind and bytes.
+//!
+//! Nearly every attribute has one layout (key, then value, each once; the value one field), read here with a few
+//! comparisons. Anything else that protobuf allows (other order, repeated or unknown fields) is checked against the
+//! schema and then read by the rules of protobuf: the last field wins, repeated messages are merged.
+
+use super::error::{Problem, Stop};
+use super::schema::{ANY_VALUE, Check, KEY_VALUE};
+use super::wire::{BYTES, FIXED64, VARINT, Wire, key};
+use engine::span::ValueKind;
+use std::borrow::Cow;
+
+/// Depth of a span's attribute values: request, resource spans, scope spans, span, key-value, value.
+pub(super) const SPAN_VALUE_DEPTH: u32 = 5;
+
+const TEXT: u32 = key(1, BYTES);
+const BOOL: u32 = key(2, VARINT);
+const INT: u32 = key(3, VARINT);
+const DOUBLE: u32 = key(4, FIXED64);
+const ARRAY: u32 = key(5, BYTES);
+const KEY_VALUES: u32 = key(6, BYTES);
+const RAW_BYTES: u32 = key(7, BYTES);
+const STRING_INDEX: u32 = key(8, VARINT);
+
+/// A message that may be sent in several parts, which protobuf merges: the parts' bytes, one after the other.
+#[derive(Default)]
+pub(super) struct Merged<'a>(Option<Cow<'a, [u8]>>);
+
+impl<'a> Merged<'a> {
+    pub(super) fn add(&mut self, part: &'a [u8]) {
+        self.0 = Some(match self.0.take() {
+            None => Cow::Borrowed(part),
+            Some(before) => {
+                let mut whole = before.into_owned();
+                whole.extend_from_slice(part);
+                Cow::Owned(whole)
+            }
+        });
+    }
+
+    pub(super) fn into_bytes(self) -> Cow<'a, [u8]> {
+        self.0.unwrap_or_default()
+    }
+}
+
+/// A `KeyValue`: key and encoded `AnyValue` (empty when there is none).
+pub(super) struct KeyValue<'a> {
+    pub(super) key: &'a [u8],
+    pub(super) value: Cow<'a, [u8]>,
+    /// Whether key and value are known to be valid.
+    pub(super) checked: bool,
+}
+
+impl<'a> KeyValue<'a> {
+    /// Splits the encoded `KeyValue` standing at `depth`.
+    #[inline(always)]
+    pub(super) fn split(bytes: &'a [u8], check: &mut Check, depth: u32) -> Result<Self, Stop> {
+        match Self::usual(bytes) {
+            Some((key, value)) => Ok(Self {
+                key,
+                value: Cow::Borrowed(value),
+                checked: false,
+            }),
+            None => Self::unusual(bytes, check, depth),
+        }
+    }
+
+    /// Key then value, each once, nothing else.
+    #[inline(always)]
+    fn usual(bytes: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+        let mut wire = Wire::new(bytes.strip_prefix(&[key(1, BYTES) as u8])?);
+        let text = wire.bytes().ok()?;
+        let mut wire = Wire::new(wire.rest().strip_prefix(&[key(2, BYTES) as u8])?);
+        let value = wire.bytes().ok()?;
+        wire.rest().is_empty().then_some((text, value))
+    }
+
+    #[cold]
+    fn unusual(bytes: &'a [u8], check: &mut Check, depth: u32) -> Result<Self, Stop> {
+        check.message(&KEY_VALUE, bytes, depth)?;
+        let mut text: &[u8] = &[];
+        let mut value = Merged::default();
+        let mut wire = Wire::new(bytes);
+        while let Some(field) = wire.next_key()? {
+            match field >> 3 {
+                1 => text = wire.bytes()?,
+                2 => value.add(wire.bytes()?),
+                _ => wire.skip(field, depth, check.depth_max)?,
+            }
+        }
+        Ok(Self {
+            key: text,
+            value: value.into_bytes(),
+            checked: true,
+        })
+    }
+}
+
+/// An `AnyValue`: its kind and the bytes a column stores for it.
+pub(super) struct AnyValue<'a> {
+    pub(super) kind: ValueKind,
+    payload: Payload<'a>,
+    /// Whether text is known to be UTF-8.
+    pub(super) checked: bool,
+}
+
+enum Payload<'a> {
+    Slice(&'a [u8]),
+    Word([u8; 8]),
+    Byte([u8; 1]),
+}
+
+impl<'a> AnyValue<'a> {
+    const EMPTY: AnyValue<'static> = AnyValue {
+        kind: ValueKind::Empty,
+        payload: Payload::Slice(&[]),
+        checked: true,
+    };
+
+    /// The bytes a column stores: text, little-endian words, one byte, or the encoded `AnyValue` of a list.
+    #[inline(always)]
+    pub(super) fn stored(&self) -> &[u8] {
+        match &self.payload {
+            Payload::Slice(bytes) => bytes,
+            Payload::Word(word) => word,
+            Payload::Byte(byte) => byte,
+        }
+    }
+
+    /// Reads the encoded `AnyValue` standing at `depth`. The text of a usual value is not checked here: a column
+    /// does that when it stores a text it has not seen.
+    #[inline(always)]
+    pub(super) fn read(bytes: &'a [u8], check: &mut Check, depth: u32) -> Result<Self, Stop> {
+        if let [tag, len, text @ ..] = bytes
+            && u32::from(*tag) == TEXT
+            && *len < 0x80
+            && text.len() == usize::from(*len)
+        {
+            return Ok(Self::slice(ValueKind::Text, text, false));
+        }
+        if let [tag, rest @ ..] = bytes
+            && u32::from(*tag) == INT
+        {
+            let mut wire = Wire::new(rest);
+            if let Ok(int) = wire.varint()
+                && wire.rest().is_empty()
+            {
+                return Ok(Self::word(ValueKind::Int, int));
+            }
+        }
+        Self::any(bytes, check, depth)
+    }
+
+    fn any(bytes: &'a [u8], check: &mut Check, depth: u32) -> Result<Self, Stop> {
+        check.message(&ANY_VALUE, bytes, depth)?;
+        let mut value = Self::EMPTY;
+        let mut wire = Wire::new(bytes);
+        while let Some(field) = wire.next_key()? {
+            value = match field {
+                TEXT => Self::slice(ValueKind::Text, wire.bytes()?, true),
+                BOOL => Self {
+                    kind: ValueKind::Bool,
+                    payload: Payload::Byte([u8::from(wire.varint()? != 0)]),
+                    checked: true,
+                },
+                INT => Self::word(ValueKind::Int, wire.varint()?),
+                DOUBLE => Self::word(ValueKind::Double, wire.fixed64()?),
+                ARRAY | KEY_VALUES => {
+                    wire.bytes()?;
+                    Self::slice(ValueKind::Nested, bytes, true)
+                }
+                RAW_BYTES => Self::slice(ValueKind::Bytes, wire.bytes()?, true),
+                // The string table belongs to profiles; elsewhere the value counts as absent.
+                STRING_INDEX => {
+                    wire.varint()?;
+                    Self::EMPTY
+                }
+                _ => {
+                    wire.skip(field, depth, check.depth_max)?;
+                    continue;
+                }
+            };
+        }
+        Ok(value)
+    }
+
+    #[inline(always)]
+    fn slice(kind: ValueKind, bytes: &'a [u8], checked: bool) -> Self {
+        Self {
+            kind,
+            payload: Payload::Slice(bytes),
+            checked,
+        }
+    }
+
+    #[inline(always)]
+    fn word(kind: ValueKind, word: u64) -> Self {
+        Self {
+            kind,
+            payload: Payload::Word(word.to_le_bytes()),
+            checked: true,
+        }
+    }
+
+    /// Cuts a value that is longer than `bytes_max`: text at a character, bytes anywhere; a list, which cannot be
+    /// cut and stay one, becomes an empty value. Text must have been checked. True when something was cut.
+    pub(super) fn cut(&mut self, bytes_max: usize) -> bool {
+        let Payload::Slice(bytes) = self.payload else {
+            return false;
+        };
+        if bytes.len() <= bytes_max {
+            return false;
+        }
+        *self = match self.kind {
+            ValueKind::Text => Self::slice(self.kind, cut_text(bytes, bytes_max), self.checked),
+            ValueKind::Bytes => Self::slice(self.kind, &bytes[..bytes_max], self.checked),
+            _ => Self::EMPTY,
+        };
+        true
+    }
+}
+
+/// The longest prefix of the UTF-8 `text` that has at most `bytes_max` bytes and ends between two characters.
+pub(super) fn cut_text(text: &[u8], bytes_max: usize) -> &[u8] {
+    if text.len() <= bytes_max {
+        return text;
+    }
+    let end = (0..=bytes_max)
+        .rev()
+        .find(|end| text[*end] & 0xc0 != 0x80)
+        .unwrap_or(0);
+    &text[..end]
+}
+
+/// The text form of a value, as identities want it: the first element of a list, numbers in decimal.
+pub(super) fn as_text(kind: ValueKind, stored: &[u8]) -> Option<String> {
+    use engine::span::Value;
+    match Value::read(kind, stored) {
+        Value::Text(text) => Some(text.to_owned()),
+        Value::Int(int) => Some(int.to_string()),
+        Value::Double(double) => Some(double.to_string()),
+        Value::Bool(bool) => Some(bool.to_string()),
+        Value::Nested(encoded) => first_element(encoded),
+        Value::Bytes(_) | Value::Empty => None,
+    }
+}
+
+/// The text form of the first element of the array in an encoded, valid `AnyValue`; lists of lists have none.
+fn first_element(encoded: &[u8]) -> Option<String> {
+    let mut check = Check::new(u64::MAX, u32::MAX);
+    let field = |bytes, number| {
+        let mut wire = Wire::new(bytes);
+        while let Ok(Some(found)) = wire.next_key() {
+            if found == key(number, BYTES) {
+                return wire.bytes().ok();
+            }
+            wire.skip(found, 0, u32::MAX).ok()?;
+        }
+        None
+    };
+    let element = field(field(encoded, 5)?, 1)?;
+    let value = AnyValue::any(element, &mut check, 0).ok()?;
+    match value.kind {
+        ValueKind::Nested => None,
+        kind => as_text(kind, value.stored()),
+    }
+}
+
+/// What a value that did not pass [`AnyValue::read`] unchecked must be before it is stored.
+#[inline(always)]
+pub(super) fn is_storable(kind: ValueKind, stored: &[u8]) -> Result<(), Stop> {
+    match kind {
+        ValueKind::Text if std::str::from_utf8(stored).is_err() => Err(Problem::InvalidUtf8.into()),
+        _ => Ok(()),
+    }
+}

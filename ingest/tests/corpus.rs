@@ -1,0 +1,1 @@
+//! Real recordings: every span counted.

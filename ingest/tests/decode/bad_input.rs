@@ -1,0 +1,1 @@
+//! The listed bad inputs, one by one.
