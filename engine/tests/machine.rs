@@ -123,7 +123,10 @@ fn a_bad_canary_is_halted_with_evidence() {
         "{answer:#?}"
     );
     assert!(
-        answer.notes.iter().any(|note| note.starts_with("IMPLICIT_SLO")),
+        answer
+            .notes
+            .iter()
+            .any(|note| note.starts_with("IMPLICIT_SLO")),
         "{:?}",
         answer.notes
     );

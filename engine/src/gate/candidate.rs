@@ -5,6 +5,10 @@
 //! processes may share one resource). After [`CLOSE_SECS`] it closes anyway. What comes later counts for budgets,
 //! not for the test. Seconds are set aside untested while the arms' clocks are known to differ, and when an arm that
 //! has steady traffic has fallen silent (its exporter stalls: half a second's worth of it would mislead).
+//!
+//! Closed seconds gather into a *moment*: strata of every route, folded together once there are enough units of both
+//! arms. One cause can make the failures of all routes in the same seconds, so they are one bet, not many
+//! (`docs/decisions/0010-routes-of-one-moment.md`).
 
 use crate::gate::flow::{Flow, Lateness};
 use crate::gate::strata::{CLOSE_SECS, Cell, Cells, Epoch, STRATA_MAX, Weights};
