@@ -14,7 +14,7 @@ use super::share::bet;
 /// Alternatives above the rate, as multiples; those at or above 0.9 are dropped.
 const MULTIPLES: [f64; 8] = [1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0, 500.0];
 /// Alternatives below the rate, for passing.
-const PARTS: [f64; 5] = [0.02, 0.1, 0.25, 0.5, 0.75];
+pub const PARTS: [f64; 5] = [0.02, 0.1, 0.25, 0.5, 0.75];
 const RATE_MAX: f64 = 0.9;
 
 /// Alternatives to "rate <= p0" for `p0` in 0..1: [`MULTIPLES`] below 0.9, or halfway to 1 when none is left.
@@ -41,9 +41,6 @@ pub fn evidence(p0: f64, rates: &[f64], units: u64, failed: u64) -> PerPoint<Log
         .map(|p1| LogE::of(bet(fraction, p0, *p1)))
         .collect()
 }
-
-/// Number of alternatives of [`evidence_below`].
-pub const BELOW_POINTS: usize = PARTS.len();
 
 /// `ln e` of every part of `p0` against "rate >= p0" for independent units, rounded down.
 pub fn evidence_below(p0: f64, units: u64, failed: u64) -> PerPoint<LogE> {

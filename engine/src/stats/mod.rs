@@ -9,10 +9,11 @@
 //! - **Does not know**: spans, services, time; when a stratum closes is the gate's, by [`rollout::should_close`].
 //! - **Determinism**: IEEE `+ * /` and `sqrt` in fixed order, `libm` for exp and log, results stored as
 //!   rounded-down fixed point ([`logfix::LogE`]): same bits on any CPU, and rounding never helps evidence.
-//! - **Read next**: [`logfix`], [`exact`], [`share`], [`absolute`], [`change_point`], [`pass`], [`latency`], [`rollout`],
-//!   [`need`].
+//! - **Read next**: [`logfix`], [`exact`], [`share`], [`absolute`], [`change_point`], [`burn`], [`latency`], [`pass`],
+//!   [`rollout`], [`need`].
 
 pub mod absolute;
+pub mod burn;
 pub mod change_point;
 pub mod exact;
 pub mod latency;
@@ -21,6 +22,7 @@ pub mod need;
 pub mod pass;
 pub mod rollout;
 pub mod share;
+mod shown;
 
 use smallvec::SmallVec;
 

@@ -8,7 +8,7 @@ use super::absolute;
 use super::exact;
 use super::latency::Claim;
 use super::pass;
-use super::rollout::{Counts, RolloutTest};
+use super::rollout::{ALPHA_ABSOLUTE, ALPHA_ERRORS, Counts, RolloutTest};
 use super::share::{bet, tilted};
 
 /// Requests of the candidate still needed, at the rates seen so far.
@@ -92,7 +92,7 @@ impl RolloutTest {
         if !seen.has_baseline || seen.ratio <= w0 {
             return None;
         }
-        let target = self.threshold(0.5).nats();
+        let target = self.threshold(ALPHA_ERRORS).nats();
         let left = |log_e: f64| (target - log_e).max(0.0);
         let grid = exact::GRID.map(|multiple| multiple * w0);
         let per_failure = seen.growth(seen.ratio, w0, &grid);
@@ -109,7 +109,7 @@ impl RolloutTest {
 
     fn until_halt_absolute(&self, seen: &Seen) -> Option<f64> {
         let gain = absolute_growth(seen.rate, absolute::halting_rate(self.policy.budget_rate));
-        let left = self.threshold(0.25).nats() - self.absolute_alone.current().nats();
+        let left = self.threshold(ALPHA_ABSOLUTE).nats() - self.burn.alone().current().nats();
         (gain > GAIN_MIN && seen.is_real).then(|| left.max(0.0) / gain * seen.candidate_per_stratum)
     }
 }
@@ -175,7 +175,7 @@ impl Seen {
     /// Nats a candidate request earns for "rate < budget".
     fn absolute_gain(&self, budget: f64) -> f64 {
         let gain = |rate: f64| {
-            [0.02, 0.1, 0.25, 0.5, 0.75]
+            absolute::PARTS
                 .iter()
                 .map(|part| growth(rate, budget, part * budget))
                 .fold(0.0, f64::max)

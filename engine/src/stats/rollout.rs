@@ -10,25 +10,24 @@
 //! moment*. A candidate-only blip of 5 s is a halt, a shared one is not. Source: statistics notes (a)-(d), (g), (h).
 
 use super::absolute;
+use super::burn::Burn;
 use super::change_point::{ChangePoint, Schedule};
 use super::exact::{self, Table};
 use super::latency::{Claim, LatencyHalt, LatencyPass, Slower};
 use super::logfix::LogE;
 use super::pass::{self, Mixture};
 use super::share;
-use crate::gate::answer::{Arm, Process};
+use crate::gate::answer::Arm;
 use crate::slo::{Maturity, RATIO_ONE};
 use serde::{Deserialize, Serialize};
 
 /// Shares of alpha; the last eighth is kept for edges.
-const ALPHA_ERRORS: f64 = 0.5;
-const ALPHA_LATENCY: f64 = 0.125;
-const ALPHA_ABSOLUTE: f64 = 0.25;
+pub(super) const ALPHA_ERRORS: f64 = 0.5;
+pub(super) const ALPHA_LATENCY: f64 = 0.125;
+pub(super) const ALPHA_ABSOLUTE: f64 = 0.25;
 /// The relative and the absolute claim can each pass alone, so each gets half of beta. Latency can only withhold.
 const BETA_RELATIVE: f64 = 0.5;
 const BETA_ABSOLUTE: f64 = 0.5;
-/// A baseline whose own absolute e-value is this large is no witness that the candidate burns alone.
-const SUSPICION: f64 = 4.0;
 /// Odds ratio of slowness excluded before a pass when the policy excludes none for errors.
 const SLOWNESS_DEFAULT: f64 = 3.0;
 /// Strata over which the change point is expected: an hour of 1 s strata; later ones are paid for, not excluded.
@@ -161,15 +160,10 @@ pub struct RolloutTest {
     pub(super) errors_exact: ChangePoint,
     pub(super) errors_share: ChangePoint,
     pub(super) harm_floor: ChangePoint,
-    /// The candidate against the halting rate, in strata where the baseline does not burn: this one can halt.
-    pub(super) absolute_alone: ChangePoint,
-    /// The same over all strata: tells "both burn" from "candidate burns".
-    absolute: ChangePoint,
-    absolute_baseline: ChangePoint,
-    is_burning_alone: bool,
-    latency_halt: LatencyHalt,
-    pass_relative: Mixture,
-    pass_absolute: Mixture,
+    pub(super) burn: Burn,
+    pub(super) latency_halt: LatencyHalt,
+    pub(super) pass_relative: Mixture,
+    pub(super) pass_absolute: Mixture,
     pub(super) latency_pass: LatencyPass,
 }
 
@@ -200,7 +194,6 @@ impl Counts {
 impl RolloutTest {
     /// No evidence yet.
     pub fn new(policy: TestPolicy) -> Self {
-        let halting = absolute::rates_above(absolute::halting_rate(policy.budget_rate)).len();
         let harm = absolute::rates_above(policy.budget_rate).len();
         let ratios = pass::ratios_below(policy.w1.unwrap_or(SLOWNESS_DEFAULT)).len();
         Self {
@@ -211,13 +204,10 @@ impl RolloutTest {
             errors_exact: ChangePoint::new(exact::GRID.len()),
             errors_share: ChangePoint::new(exact::GRID.len()),
             harm_floor: ChangePoint::new(harm),
-            absolute_alone: ChangePoint::new(halting),
-            absolute: ChangePoint::new(halting),
-            absolute_baseline: ChangePoint::new(halting),
-            is_burning_alone: false,
+            burn: Burn::new(policy.budget_rate),
             latency_halt: LatencyHalt::new(policy.latency_threshold_nanos),
             pass_relative: Mixture::new(ratios),
-            pass_absolute: Mixture::new(absolute::BELOW_POINTS),
+            pass_absolute: Mixture::new(absolute::PARTS.len()),
             latency_pass: LatencyPass::default(),
             policy,
         }
@@ -244,7 +234,6 @@ impl RolloutTest {
             let slower: Vec<Slower> = both().map(Slower::of).collect();
             self.fold_latency(&slower);
         }
-        self.judge_alone();
     }
 
     /// Folds a stratum of a candidate that serves alone (first deployment, or all of the traffic).
@@ -268,6 +257,7 @@ impl RolloutTest {
         self.pass_relative.reset();
         self.pass_absolute.reset();
         self.latency_pass.weight_step();
+        self.burn.weight_step();
     }
 
     fn fold_relative(&mut self, tables: &[Table]) {
@@ -299,28 +289,8 @@ impl RolloutTest {
         self.harm_floor.fold(&self.schedule, &floor);
         self.pass_absolute
             .fold(&absolute::evidence_below(budget, n, failed));
-
-        let rate = absolute::halting_rate(budget);
-        let rates = absolute::rates_above(rate);
-        let burn = absolute::evidence(rate, &rates, n, failed);
-        self.absolute.fold(&self.schedule, &burn);
-        let (n, failed) = (table.baseline, table.baseline_failed);
-        self.absolute_baseline
-            .fold(&self.schedule, &absolute::evidence(rate, &rates, n, failed));
-        // Skipping on the baseline's outcome is fair: given the moment, the arms fail independently of each other.
-        if failed as f64 <= rate * n as f64 {
-            self.absolute_alone.fold(&self.schedule, &burn);
-        }
-    }
-
-    /// Latched at once, by current values: evidence gathered while the baseline burned must not count once it recovers.
-    fn judge_alone(&mut self) {
-        let crossed = self.absolute_alone.current() >= self.threshold(ALPHA_ABSOLUTE);
-        self.is_burning_alone |= crossed && !self.is_baseline_suspect();
-    }
-
-    fn is_baseline_suspect(&self) -> bool {
-        self.absolute_baseline.current() >= LogE::of(SUSPICION)
+        let threshold = self.threshold(ALPHA_ABSOLUTE);
+        self.burn.fold(&self.schedule, table, threshold);
     }
 
     pub(super) fn threshold(&self, share: f64) -> LogE {
@@ -335,11 +305,11 @@ impl RolloutTest {
     pub fn finding(&self) -> Finding {
         if self.halts_errors() {
             Finding::HaltErrors
-        } else if self.is_burning_alone {
+        } else if self.burn.is_candidate_alone() {
             Finding::HaltAbsolute
         } else if self.latency_halt.supremum() >= self.threshold(ALPHA_LATENCY) {
             Finding::HaltLatency
-        } else if self.both_burn() {
+        } else if self.burn.do_both(self.threshold(ALPHA_ABSOLUTE)) {
             Finding::BothBurn
         } else if self.passes() {
             Finding::Pass
@@ -353,10 +323,6 @@ impl RolloutTest {
         [&self.errors_exact, &self.errors_share, &self.harm_floor]
             .iter()
             .all(|process| process.supremum() >= threshold)
-    }
-
-    fn both_burn(&self) -> bool {
-        self.absolute.current() >= self.threshold(ALPHA_ABSOLUTE) && self.is_baseline_suspect()
     }
 
     fn passes(&self) -> bool {
@@ -421,92 +387,6 @@ impl RolloutTest {
     /// The latency edge with the most evidence against the candidate, ns.
     pub fn worst_edge_nanos(&self) -> u64 {
         self.latency_halt.worst_edge_nanos()
-    }
-
-    /// Every process that can halt or pass, in a fixed order.
-    pub fn processes(&self) -> Vec<Process> {
-        let errors = self.threshold(ALPHA_ERRORS);
-        let burn = self.threshold(ALPHA_ABSOLUTE);
-        let halting = [
-            (
-                "errors_exact",
-                self.errors_exact.supremum(),
-                errors,
-                "fails more than the baseline in the same moments (exact test)",
-            ),
-            (
-                "errors_share",
-                self.errors_share.supremum(),
-                errors,
-                "has more than its share of the failures (share bet, any dependence)",
-            ),
-            (
-                "harm_floor",
-                self.harm_floor.supremum(),
-                errors,
-                "fails more than the budget rate",
-            ),
-            (
-                "absolute",
-                self.absolute_alone.supremum(),
-                burn,
-                "burns the budget by itself while the baseline does not",
-            ),
-            (
-                "absolute_baseline",
-                self.absolute_baseline.current(),
-                LogE::of(SUSPICION),
-                "baseline burns now: what both suffer is no fault of the candidate",
-            ),
-            (
-                "latency_share",
-                self.latency_halt.supremum(),
-                self.threshold(ALPHA_LATENCY),
-                "is slower than the baseline by more than a tenth",
-            ),
-        ];
-        let mut processes: Vec<Process> = halting
-            .into_iter()
-            .map(|(name, log_e, threshold, meaning)| Process {
-                name: name.to_owned(),
-                log_e: log_e.nats(),
-                threshold: threshold.nats(),
-                meaning: meaning.to_owned(),
-            })
-            .collect();
-        processes.extend(self.passing());
-        processes
-    }
-
-    fn passing(&self) -> impl Iterator<Item = Process> {
-        let parts = [
-            (
-                "pass_relative",
-                self.relative_left()
-                    .map(|left| (self.pass_relative.current(), left)),
-                "fails less than the ratio to exclude",
-            ),
-            (
-                "pass_absolute",
-                Some((self.pass_absolute.current(), self.absolute_left())),
-                "fails less than the budget rate",
-            ),
-            (
-                "pass_latency",
-                self.latency_left()
-                    .map(|left| (self.latency_pass.current(), left)),
-                "is not slower than the baseline",
-            ),
-        ];
-        parts.into_iter().filter_map(|(name, part, meaning)| {
-            let (current, left) = part?;
-            Some(Process {
-                name: name.to_owned(),
-                log_e: current.nats(),
-                threshold: current.nats() + left,
-                meaning: meaning.to_owned(),
-            })
-        })
     }
 }
 
