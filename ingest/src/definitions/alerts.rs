@@ -179,7 +179,10 @@ fn read_policy(
                 budget.highest(),
                 show_milli(condition.factor_milli)
             ),
-            "use a smaller threshold, or a higher target",
+            format!(
+                "use a smaller threshold (it is at {}), or a higher target",
+                condition.threshold.place()
+            ),
         );
         return None;
     }

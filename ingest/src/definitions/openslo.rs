@@ -139,7 +139,7 @@ impl<'a> Object<'a> {
                 None if known.is_empty() => format!("a {} has none", self.kind.name()),
                 None => format!("known here: {}", known.join(", ")),
             };
-            field.error(
+            field.key_error(
                 format!(
                     "expected a known `{OWN_PREFIX}` annotation, got `{OWN_PREFIX}{}`",
                     shorten(key)

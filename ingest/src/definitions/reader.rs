@@ -93,6 +93,8 @@ pub struct Field<'a> {
     pub path: String,
     /// The value.
     pub node: &'a Node,
+    /// Where its key starts; the value itself when it has none.
+    pub key_at: Position,
     report: &'a Report,
 }
 
@@ -103,6 +105,7 @@ impl<'a> Field<'a> {
             file,
             path: String::new(),
             node,
+            key_at: node.at,
             report,
         }
     }
@@ -113,6 +116,7 @@ impl<'a> Field<'a> {
             file,
             path: path.to_owned(),
             node,
+            key_at: node.at,
             report,
         }
     }
@@ -128,6 +132,11 @@ impl<'a> Field<'a> {
     /// Reports an error: `message` says expected, then got.
     pub fn error(&self, message: impl Into<String>, hint: impl Into<String>) {
         self.at(self.node.at, &self.path, message.into(), hint.into(), true);
+    }
+
+    /// Reports an error of the key, not of its value.
+    pub fn key_error(&self, message: impl Into<String>, hint: impl Into<String>) {
+        self.at(self.key_at, &self.path, message.into(), hint.into(), true);
     }
 
     /// Reports a warning.
@@ -211,9 +220,10 @@ impl<'a> Field<'a> {
             self.expected("a list", "");
             return None;
         };
-        let field = |(index, node)| Self {
+        let field = |(index, node): (usize, &'a Node)| Self {
             path: format!("{}[{index}]", self.path),
             node,
+            key_at: node.at,
             ..self.clone()
         };
         Some(items.iter().enumerate().map(field).collect())
@@ -232,19 +242,23 @@ impl<'a> Field<'a> {
         })
     }
 
-    fn child(&self, key: &str, node: &'a Node) -> Self {
+    fn child(&self, entry: &'a Entry) -> Self {
+        Self {
+            path: self.path_of(&entry.key),
+            node: &entry.value,
+            key_at: entry.at,
+            ..self.clone()
+        }
+    }
+
+    fn path_of(&self, key: &str) -> String {
         let simple = key
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-        let path = match (self.path.is_empty(), simple) {
+        match (self.path.is_empty(), simple) {
             (true, true) => key.to_owned(),
             (false, true) => format!("{}.{key}", self.path),
             (_, false) => format!("{}[\"{}\"]", self.path, shorten(key)),
-        };
-        Self {
-            path,
-            node,
-            ..self.clone()
         }
     }
 }
@@ -263,7 +277,7 @@ impl<'a> Fields<'a> {
     pub fn get(&mut self, key: &'static str) -> Option<Field<'a>> {
         self.known.push(key);
         let entry = self.entries.iter().find(|entry| entry.key == key)?;
-        (entry.value.value != Value::Null).then(|| self.of.child(key, &entry.value))
+        (entry.value.value != Value::Null).then(|| self.of.child(entry))
     }
 
     /// The field called `key`; a problem when it is absent or null.
@@ -272,7 +286,7 @@ impl<'a> Fields<'a> {
         if field.is_none() {
             let empty = self.entries.iter().find(|entry| entry.key == key);
             let at = empty.map_or(self.of.node.at, |entry| entry.value.at);
-            let path = self.of.child(key, self.of.node).path;
+            let path = self.of.path_of(key);
             let message = format!("expected {what}, got nothing");
             self.of.at(at, &path, message, String::new(), true);
         }
@@ -288,8 +302,7 @@ impl<'a> Fields<'a> {
 
     /// All entries: for maps with free keys.
     pub fn all(&self) -> Vec<(&'a str, Field<'a>)> {
-        let field =
-            |entry: &'a Entry| (entry.key.as_str(), self.of.child(&entry.key, &entry.value));
+        let field = |entry: &'a Entry| (entry.key.as_str(), self.of.child(entry));
         self.entries.iter().map(field).collect()
     }
 
@@ -300,7 +313,7 @@ impl<'a> Fields<'a> {
             .iter()
             .filter(|entry| !self.known.contains(&entry.key.as_str()))
         {
-            let path = self.of.child(&entry.key, &entry.value).path;
+            let path = self.of.path_of(&entry.key);
             let hint = match nearest(&entry.key, &self.known) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known here: {}", self.known.join(", ")),

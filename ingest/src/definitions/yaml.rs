@@ -4,7 +4,7 @@
 //! into a float before anybody can read the decimal text; here a file's every problem is collected and nothing is
 //! converted. Aliases and merge keys are expanded inside the node budget, so a "billion laughs" ends at a named line.
 
-use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, ScanError, Span};
+use serde_saphyr::granit_parser::{self, ErrorKind, Event, Parser, ScalarStyle, ScanError, Span};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
@@ -126,7 +126,11 @@ pub fn parse(bytes: &[u8]) -> Tree {
             };
         }
     };
-    let options = granit_parser::options! { emit_comments: false };
+    let options = granit_parser::options! {
+        emit_comments: false,
+        flow_nesting_limit: DEPTH_MAX,
+        block_nesting_limit: DEPTH_MAX,
+    };
     let mut builder = Builder::default();
     for event in Parser::new_from_str_with_options(source, options) {
         let flow = match event {
@@ -187,14 +191,16 @@ fn position(span: &Span) -> Position {
 
 fn syntax(error: &ScanError, source: &str) -> Fault {
     let mark = error.marker();
-    let at = Position {
+    let mut at = Position {
         line: mark.line().max(1),
         column: mark.col() + 1,
     };
-    let line = source.lines().nth(at.line - 1).unwrap_or("");
-    let indent: String = line.chars().take_while(|c| c.is_whitespace()).collect();
+    if *error.kind() == ErrorKind::RecursionLimitExceeded {
+        return too_deep(at);
+    }
     let message = error.info();
-    let hint = if indent.contains('\t') || message.contains("tab") {
+    let hint = if let Some(tab) = tab_near(source, at, message.contains("tab")) {
+        at = tab;
         "indent with spaces; YAML allows no tabs there"
     } else if message.contains("mapping values are not allowed") {
         "quote a value that holds `: `, or mend the indentation"
@@ -206,6 +212,25 @@ fn syntax(error: &ScanError, source: &str) -> Fault {
         message: format!("expected valid YAML, got: {message}"),
         hint: hint.to_owned(),
     }
+}
+
+/// The first tab in an indentation: of the line of the error, or (`is_about_tabs`) of one below. The parser reports
+/// the start of what the tab spoils, which may be lines above it.
+fn tab_near(source: &str, at: Position, is_about_tabs: bool) -> Option<Position> {
+    let lines = source.lines().enumerate().skip(at.line - 1);
+    let tab = |(index, line): (usize, &str)| {
+        let tab = line
+            .chars()
+            .take_while(|c| c.is_whitespace())
+            .position(|c| c == '\t')?;
+        Some(Position {
+            line: index + 1,
+            column: tab + 1,
+        })
+    };
+    lines
+        .take(if is_about_tabs { usize::MAX } else { 1 })
+        .find_map(tab)
 }
 
 /// An open list or map.
