@@ -149,7 +149,7 @@ fn a_million_units_have_the_right_logarithm() {
             expected,
             expected * 11 / 10 + 1,
             expected / 2,
-            (expected * 3).min(k),
+            (expected * 3).min(k).min(candidate),
         ] {
             let table = Table {
                 candidate,
