@@ -175,7 +175,7 @@ fn prepare(kind: PayloadKind, batch: usize, index: usize) -> Prepared {
     let mut served = [Served::default(); RESOURCES];
     let mut bytes = Vec::new();
     let mut slots = Vec::new();
-    for resource in 0..RESOURCES {
+    for (resource, served) in served.iter_mut().enumerate() {
         let service = index * RESOURCES + resource;
         let mut spans = Vec::new();
         let first = slots.len();
@@ -185,7 +185,7 @@ fn prepare(kind: PayloadKind, batch: usize, index: usize) -> Prepared {
                 continue;
             }
             let spec = spec(kind, trace, position, service);
-            served[resource].add(Served {
+            served.add(Served {
                 total: u64::from(spec.kind == SERVER),
                 failed: u64::from(spec.status == STATUS_ERROR),
             });

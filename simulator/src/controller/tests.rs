@@ -1,4 +1,5 @@
 //! The controller as a table: time and answer in, actions out.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
 

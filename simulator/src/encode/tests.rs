@@ -1,4 +1,5 @@
 //! Our bytes against the official types: `opentelemetry-proto` decodes what we wrote, field by field.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
 use crate::shop::Shop;

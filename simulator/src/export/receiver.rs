@@ -1,4 +1,5 @@
 //! A small in-process receiver for tests: real sockets, counts what the official types decode, follows a script.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};

@@ -1,4 +1,5 @@
 //! Exporters against real sockets: every wire, every kind of answer.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::receiver::{Answer, Receiver};
 use super::*;

@@ -1,4 +1,5 @@
 //! The story over real sockets against a small receiver with a gate of its own.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
 use crate::controller::Stage as RolloutStage;

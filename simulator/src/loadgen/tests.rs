@@ -1,4 +1,5 @@
 //! Load against a real socket: everything is accounted for.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
 use crate::export::receiver::{Answer, Receiver};

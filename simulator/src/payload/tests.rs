@@ -1,4 +1,5 @@
 //! Payloads say what they claim: sizes, counts, unique ids, traces that hang together.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;

@@ -1,4 +1,5 @@
 //! The whole story against a gate that follows a script.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
 use crate::controller::{Phase, Stage, Verdict};
