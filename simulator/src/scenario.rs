@@ -23,7 +23,7 @@ const WEIGHTS: (f64, f64) = (200.0, 3_000.0);
 const ERROR_RATIOS: [f64; 7] = [0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0];
 /// Slow-downs of a bad release, one of them.
 const SLOW_DOWNS: [f64; 4] = [4.0, 5.0, 6.0, 8.0];
-/// The good threshold of a latency SLO in medians of the operation: a healthy request exceeds it once in 1,000.
+/// The good threshold of a latency SLO in typical durations: a healthy request exceeds it once in 1,000 at most.
 const THRESHOLD_MEDIANS: f64 = 3.0;
 
 /// One release of one service.
@@ -103,11 +103,11 @@ impl Scenario {
         }
     }
 
-    /// The good threshold of the service's latency SLO, ns: three medians of its slowest operation.
+    /// The good threshold of the service's latency SLO, ns: three times what its slowest operation typically takes.
     pub fn latency_threshold_nanos(&self, service: ServiceIndex) -> u64 {
-        let operations = &self.topology.services[service].operations;
-        let slowest = operations.iter().map(|operation| operation.work_nanos);
-        (slowest.fold(0.0, f64::max) * THRESHOLD_MEDIANS) as u64
+        let operations = 0..self.topology.services[service].operations.len();
+        let typical = operations.map(|operation| self.topology.typical_nanos(service, operation));
+        (typical.fold(0.0, f64::max) * THRESHOLD_MEDIANS) as u64
     }
 
     /// The story in words.

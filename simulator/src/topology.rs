@@ -197,6 +197,16 @@ impl Topology {
             .sum()
     }
 
+    /// Typical duration of an operation, ns: its own median work and that of whatever it calls.
+    pub fn typical_nanos(&self, service: ServiceIndex, operation: usize) -> f64 {
+        let operation = &self.services[service].operations[operation];
+        let calls = operation.calls.iter();
+        let called: f64 = calls
+            .map(|call| call.probability * self.typical_nanos(call.service, call.operation))
+            .sum();
+        operation.work_nanos + called
+    }
+
     fn visits(&self, at: ServiceIndex, operation: usize, wanted: ServiceIndex) -> f64 {
         let below: f64 = self.services[at].operations[operation]
             .calls
@@ -244,7 +254,7 @@ fn operation(
         route,
         work_nanos,
         sigma: 0.35,
-        error_ratio: 0.0005,
+        error_ratio: 0.0002,
         not_found_ratio: 0.0,
         calls,
     }
