@@ -5,8 +5,9 @@
 //! - **Owns**: the OTLP listeners, the definitions watcher, the log's files.
 //! - **Limits**: items and bytes of a request are budgeted before anything is allocated; queues are bounded.
 //! - **Sources**: OTLP 1.11, OpenSLO v1.
-//! - **Read next**: [`otlp`], [`definitions`], [`log`].
+//! - **Read next**: [`receive`], [`otlp`], [`definitions`], [`log`].
 
 pub mod definitions;
 pub mod log;
 pub mod otlp;
+pub mod receive;

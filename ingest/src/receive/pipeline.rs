@@ -1,0 +1,147 @@
+//! From a received body to an acknowledgment: decompress, decode, hand on. The same for gRPC and HTTP.
+
+use super::admission::{Budget, Reservation};
+use super::compression::{Encoding, Inflater};
+use super::refusal::Refusal;
+use super::stats::ReceiveStats;
+use super::{Accepted, Protocol, ReceiveConfig, Request};
+use crate::otlp::{DecodeLimits, Decoded, Decoder};
+use bytes::Bytes;
+use engine::hash::HashSeed;
+use engine::span::SpanBatch;
+use engine::time::Timestamp;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc;
+
+/// A request whose plain body is larger than this (as far as it says) is decoded off the network threads:
+/// 256 KiB take about 150 us.
+const INLINE_BYTES_MAX: usize = 512 * 1024;
+/// Workers kept for reuse; more exist only while more requests are decoded at once.
+const WORKERS_KEPT: usize = 32;
+
+/// What a client is told about an accepted request.
+#[derive(Debug, Default)]
+pub(crate) struct Receipt {
+    pub(crate) rejected: u64,
+    pub(crate) message: String,
+}
+
+/// Everything a connection needs to answer requests; shared by all of them.
+pub(crate) struct Pipeline {
+    pub(crate) config: ReceiveConfig,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) stats: Arc<ReceiveStats>,
+    pub(crate) seed: HashSeed,
+    pub(crate) sink: mpsc::Sender<Accepted>,
+    pub(crate) clock: fn() -> Timestamp,
+    /// Touched for the length of one push or pop. Last in, first out: a busy worker's predictions stay warm.
+    pub(crate) workers: Mutex<Vec<Worker>>,
+}
+
+/// What one request needs while it is decoded.
+pub(crate) struct Worker {
+    inflater: Inflater,
+    decoder: Decoder,
+}
+
+impl Pipeline {
+    /// Decodes `body` and hands the result to the engine; acknowledged only when that was accepted.
+    pub(crate) async fn accept(
+        self: &Arc<Self>,
+        protocol: Protocol,
+        encoding: Encoding,
+        body: Bytes,
+        hold: Reservation,
+    ) -> Result<Receipt, Refusal> {
+        let request = Request {
+            protocol,
+            encoding,
+            received: (self.clock)(),
+            body,
+        };
+        let accepted = if encoding.plain_bytes_hint(&request.body) > INLINE_BYTES_MAX {
+            let pipeline = Arc::clone(self);
+            tokio::task::spawn_blocking(move || pipeline.decode(request, hold))
+                .await
+                .unwrap_or(Err(Refusal::Internal))?
+        } else {
+            self.decode(request, hold)?
+        };
+        self.hand_on(accepted)
+    }
+
+    fn decode(&self, request: Request, mut hold: Reservation) -> Result<Accepted, Refusal> {
+        let mut worker = self.take_worker();
+        let decoded = worker.decode(&request, self, &mut hold);
+        worker.inflater.trim();
+        self.return_worker(worker);
+        let decoded = decoded?;
+        let columns: usize = decoded.batches.iter().map(SpanBatch::byte_size).sum();
+        hold.settle(request.body.len() + columns);
+        Ok(Accepted {
+            request,
+            decoded,
+            hold,
+        })
+    }
+
+    fn hand_on(&self, accepted: Accepted) -> Result<Receipt, Refusal> {
+        let protocol = accepted.request.protocol;
+        let body_bytes = accepted.request.body.len() as u64;
+        let spans = accepted.decoded.spans_accepted();
+        let receipt = Receipt {
+            rejected: accepted.decoded.spans_rejected(),
+            message: accepted.decoded.error_message(),
+        };
+        if accepted.decoded.spans_seen > 0 {
+            self.sink.try_send(accepted).map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => Refusal::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => Refusal::ShuttingDown,
+            })?;
+        }
+        self.stats
+            .count_accepted(protocol, spans, receipt.rejected, body_bytes);
+        Ok(receipt)
+    }
+
+    fn take_worker(&self) -> Worker {
+        let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = workers.pop();
+        drop(workers);
+        kept.unwrap_or_else(|| Worker::new(self.config.decode))
+    }
+
+    fn return_worker(&self, worker: Worker) {
+        let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        if workers.len() < WORKERS_KEPT {
+            workers.push(worker);
+        }
+    }
+}
+
+impl Worker {
+    fn new(limits: DecodeLimits) -> Self {
+        Self {
+            inflater: Inflater::new(),
+            decoder: Decoder::new(limits),
+        }
+    }
+
+    fn decode(
+        &mut self,
+        request: &Request,
+        pipeline: &Pipeline,
+        hold: &mut Reservation,
+    ) -> Result<Decoded, Refusal> {
+        let limit = pipeline.config.request_bytes_max;
+        let body = &request.body[..];
+        let plain = self.inflater.plain(request.encoding, body, limit, hold)?;
+        // The columns take about as much as the bytes they come from; what they really take is settled afterwards.
+        if !hold.ensure(body.len() + 2 * plain.len()) {
+            return Err(Refusal::Overloaded);
+        }
+        Ok(self
+            .decoder
+            .decode_traces(plain, request.received, pipeline.seed)?)
+    }
+}
