@@ -9,7 +9,9 @@ static LATEST: AtomicU64 = AtomicU64::new(0);
 /// Now, never earlier than any earlier answer of this process.
 pub(crate) fn now() -> Timestamp {
     #[expect(clippy::disallowed_methods, reason = "this is the clock function")]
-    let read = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let read = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let nanos = u64::try_from(read.as_nanos()).unwrap_or(u64::MAX);
     Timestamp(LATEST.fetch_max(nanos, Ordering::Relaxed).max(nanos))
 }

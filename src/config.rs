@@ -11,7 +11,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use layers::{ConfigArgs, Loaded, load};
+pub(crate) use layers::{ConfigArgs, load};
 pub(crate) use values::{Bytes, Count, Exclude, Span, Webhook};
 
 use Default_::{Is, Unset};

@@ -27,6 +27,8 @@ pub struct Endpoint {
     pub url: String,
     /// Secret, `whsec_` and base64; `None` sends unsigned.
     pub secret: Option<String>,
+    /// Events it wants (`alert.firing`, `gate.halt`, ...); empty = all.
+    pub events: Vec<String>,
 }
 
 impl std::fmt::Debug for Endpoint {

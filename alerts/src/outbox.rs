@@ -37,11 +37,13 @@ pub async fn run(
         .build()
         .map_err(Error::Client)?;
     let mut queues = BTreeMap::new();
+    let mut wanted = BTreeMap::new();
     let mut tasks = JoinSet::new();
     for endpoint in endpoints {
         let sender = Sender::new(&endpoint, client.clone(), clock)?;
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         queues.insert(endpoint.name.clone(), queue);
+        wanted.insert(endpoint.name.clone(), endpoint.events);
         let worker = Worker {
             sender: Arc::new(sender),
             done: done.clone(),
@@ -63,6 +65,19 @@ pub async fn run(
             notification,
             attempts: 0,
         };
+        let is_wanted = wanted
+            .get(&endpoint)
+            .is_none_or(|events| events.is_empty() || events.contains(&message.notification.event));
+        if !is_wanted {
+            report(
+                &done,
+                &message,
+                true,
+                "not subscribed to this event".to_owned(),
+            )
+            .await;
+            continue;
+        }
         match queues.get(&endpoint) {
             // A full queue pushes back: the engine keeps the effect in its outbox meanwhile.
             Some(queue) => drop(queue.send(message).await),

@@ -10,4 +10,5 @@
 pub mod api;
 pub mod metrics;
 pub mod problem;
+pub mod server;
 pub mod wire;

@@ -3,7 +3,7 @@
 use super::Decider;
 use crate::gate::{BudgetFacts, ServiceFacts};
 use crate::identity::ServiceId;
-use crate::slo::{Severity, Sli, SloId};
+use crate::slo::{RATIO_ONE, Severity, Sli, SloId};
 use crate::snapshot::{AlertState, EngineStatus, ServiceRow, SloRow, Snapshot};
 use crate::store::StoreView;
 use crate::time::Timestamp;
@@ -107,7 +107,7 @@ impl Decider {
                     *id,
                     ServiceFacts {
                         row: Arc::clone(row),
-                        budget: budget_facts(&of_service),
+                        budget: budget_facts(self.now, &of_service),
                     },
                 )
             })
@@ -116,7 +116,7 @@ impl Decider {
 }
 
 /// The budget side of a service: its worst SLO, its strictest targets, what fires.
-fn budget_facts(rows: &[&Arc<SloRow>]) -> BudgetFacts {
+fn budget_facts(now: Timestamp, rows: &[&Arc<SloRow>]) -> BudgetFacts {
     let mut facts = BudgetFacts::default();
     let worst = rows
         .iter()
@@ -131,9 +131,7 @@ fn budget_facts(rows: &[&Arc<SloRow>]) -> BudgetFacts {
         facts.remaining = row.budget_remaining;
     }
     facts.is_implicit = rows.iter().all(|row| row.slo.implicit);
-    facts.is_exhausted = rows
-        .iter()
-        .any(|row| row.period.total() > 0 && row.bad_allowed < 0);
+    facts.is_exhausted = rows.iter().any(|row| is_exhausted(now, row));
     let availability = rows
         .iter()
         .filter(|row| matches!(row.slo.sli, Sli::Availability { .. }));
@@ -155,4 +153,16 @@ fn budget_facts(rows: &[&Arc<SloRow>]) -> BudgetFacts {
         is_paging.then(|| format!("{}: {}", alert.slo, alert.text))
     });
     facts
+}
+
+/// Whether the period's budget is spent: more bad events than it allows at the traffic seen so far, taken over the
+/// whole period. A budget seconds old is not spent by its first failure: `bad > (1 - target) * total * period / observed`.
+fn is_exhausted(now: Timestamp, row: &SloRow) -> bool {
+    let observed_secs = now
+        .secs()
+        .saturating_sub(row.observed_since.secs())
+        .clamp(1, row.slo.period_secs.max(1));
+    let budget = u128::from(row.slo.target.complement().parts_per_billion);
+    let spent = u128::from(row.period.bad) * u128::from(RATIO_ONE) * u128::from(observed_secs);
+    spent > budget * u128::from(row.period.total()) * u128::from(row.slo.period_secs)
 }

@@ -1,29 +1,10 @@
 //! What a record says: a request as received, or a control input as JSON with sorted keys.
 
+use crate::receive::{Encoding, Protocol};
 use engine::delta::Counter;
 use engine::input::{DefinitionsLoaded, EffectDone, Gap, LatchCleared, RolloutEvent};
 use engine::time::Timestamp;
-use serde::{Deserialize, Serialize};
-
-/// Transport a request came by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Protocol {
-    /// OTLP/gRPC.
-    Grpc,
-    /// OTLP/HTTP with protobuf.
-    Http,
-}
-
-/// Content encoding of the stored body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Encoding {
-    /// As is.
-    Identity,
-    /// gzip.
-    Gzip,
-    /// Zstandard.
-    Zstd,
-}
+use serde::Serialize;
 
 /// A trace export request as received, with what decoding it came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +19,16 @@ pub struct RequestRecord {
     pub columns_digest: u128,
     /// The body as received.
     pub body: bytes::Bytes,
+}
+
+impl RequestRecord {
+    /// The decompressed body.
+    ///
+    /// # Errors
+    /// When it does not decompress: it was accepted once, so the recording was made by another version.
+    pub fn plain(&self) -> Result<Vec<u8>, crate::receive::DecompressError> {
+        crate::receive::decompress(self.encoding, &self.body)
+    }
 }
 
 /// The closed set of things a record can say.

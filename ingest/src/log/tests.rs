@@ -1,6 +1,7 @@
 //! Format tests: what is written is read; tails are cut, damage is skipped, nothing valid is lost.
 
 use super::*;
+use crate::receive::{Encoding, Protocol};
 use engine::input::Gap;
 use engine::time::Timestamp;
 

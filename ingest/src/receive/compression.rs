@@ -7,7 +7,7 @@
 //! member and refuses trailing bytes. Cost: one scan for the gzip magic (about 3 us for 60 KB).
 //! Sources: RFC 1952 (2.2 members, 2.3.1 ISIZE), RFC 8878 (3.1 frames, 3.1.1.1.2 window).
 
-use super::admission::Reservation;
+use super::admission::{Budget, Reservation};
 use super::refusal::Refusal;
 use flate2::bufread::GzDecoder;
 use std::io::{self, Read};
@@ -59,6 +59,25 @@ impl Encoding {
             Self::Zstd => zstd_size_hint(body).unwrap_or(body.len().saturating_mul(8)),
         }
     }
+}
+
+/// A body that does not decompress.
+#[derive(Debug, thiserror::Error)]
+#[error("the body does not decompress")]
+pub struct DecompressError(#[source] Refusal);
+
+/// Decompresses a whole body that was accepted before (a recording); no budget applies.
+///
+/// # Errors
+/// When it is damaged or larger than any request may be.
+pub fn decompress(encoding: Encoding, body: &[u8]) -> Result<Vec<u8>, DecompressError> {
+    let mut hold = Reservation::new(&Budget::new(usize::MAX));
+    let limit = u32::MAX as usize / 4;
+    let mut inflater = Inflater::new();
+    let plain = inflater
+        .plain(encoding, body, limit, &mut hold)
+        .map_err(DecompressError)?;
+    Ok(plain.to_vec())
 }
 
 /// A reusable decompressor with its output buffer.

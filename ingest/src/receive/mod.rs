@@ -23,7 +23,7 @@ mod token;
 mod wire;
 
 pub use admission::Reservation;
-pub use compression::Encoding;
+pub use compression::{DecompressError, Encoding, decompress};
 pub use stats::ReceiveStats;
 pub use token::Token;
 

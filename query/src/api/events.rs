@@ -73,7 +73,8 @@ pub(super) async fn post_event(
             format!("expected a CloudEvent 1.0 as JSON: {rejection}"),
         )
     })?;
-    let input = input(event).map_err(|detail| Problem::new(StatusCode::BAD_REQUEST, detail))?;
+    let input =
+        event_input(event).map_err(|detail| Problem::new(StatusCode::BAD_REQUEST, detail))?;
     state.control.try_send(input).map_err(|_| {
         Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -83,8 +84,11 @@ pub(super) async fn post_event(
     Ok(StatusCode::ACCEPTED)
 }
 
-/// Reads an event as an engine input; the error says which field is wrong.
-pub(super) fn input(event: CloudEvent) -> Result<Input, String> {
+/// Reads an event as an engine input.
+///
+/// # Errors
+/// Says which field is wrong, what was expected and what was given.
+pub fn event_input(event: CloudEvent) -> Result<Input, String> {
     if event.specversion != "1.0" {
         return Err(format!(
             "specversion: expected `1.0`, got `{}`",

@@ -8,6 +8,8 @@ mod read;
 #[cfg(test)]
 mod tests;
 
+pub use events::{CloudEvent, EventData, event_input};
+
 use crate::metrics::{self, Sample};
 use crate::problem::Problem;
 use arc_swap::ArcSwap;

@@ -1,6 +1,5 @@
 //! The API against snapshots built by hand.
 
-use super::events::{CloudEvent, EventData, input};
 use super::*;
 use axum::body::Body;
 use axum::http::Request as HttpRequest;
@@ -152,7 +151,7 @@ fn events_name_the_field_that_is_wrong() {
     let refused = |change: &dyn Fn(&mut CloudEvent)| {
         let mut event = event.clone();
         change(&mut event);
-        input(event).unwrap_err()
+        event_input(event).unwrap_err()
     };
     assert!(refused(&|_| ()).starts_with("data.reason"));
     assert!(refused(&|event| event.specversion = "0.3".to_owned()).starts_with("specversion"));

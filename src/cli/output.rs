@@ -1,0 +1,73 @@
+//! How commands print: tables for people, JSON for programs, color only where it is wanted.
+
+use clap::ValueEnum;
+use comfy_table::{ContentArrangement, Table, presets};
+use std::io::IsTerminal;
+
+/// `-o`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs: one JSON document.
+    Json,
+}
+
+/// Whether to color: on a terminal, unless NO_COLOR is set (no-color.org).
+pub(crate) fn is_colored() -> bool {
+    std::io::stdout().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// `text` in an ANSI color when colors are on.
+pub(crate) fn colored(text: &str, ansi: &str) -> String {
+    if is_colored() {
+        format!("\u{1b}[{ansi}m{text}\u{1b}[0m")
+    } else {
+        text.to_owned()
+    }
+}
+
+/// The verdict as shown: HALT red, PROCEED green, others yellow.
+pub(crate) fn verdict(word: &str) -> String {
+    let ansi = match word {
+        "halt" => "1;31",
+        "proceed" => "1;32",
+        _ => "1;33",
+    };
+    colored(&word.to_uppercase(), ansi)
+}
+
+/// `text` without control characters (names come from telemetry: nothing in them may move the cursor).
+pub(crate) fn inert(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
+/// A plain table.
+pub(crate) fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(header);
+    table
+}
+
+/// Prints a line to standard output; a closed pipe (`| head`) is not an error.
+pub(crate) fn say(text: impl AsRef<str>) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    if writeln!(out, "{}", text.as_ref()).is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// Prints a line to standard error.
+pub(crate) fn complain(text: impl AsRef<str>) {
+    use std::io::Write;
+    // Nothing is left to tell anybody when standard error is gone.
+    drop(writeln!(std::io::stderr().lock(), "{}", text.as_ref()));
+}
