@@ -30,11 +30,10 @@ pub(crate) struct ServerArgs {
     pub(crate) timeout: u64,
 }
 
-/// A response: the status code and the body.
+/// The body of an answer.
 #[derive(Debug)]
 pub(crate) struct Response {
-    pub(crate) status: u16,
-    pub(crate) body: Vec<u8>,
+    body: Vec<u8>,
 }
 
 impl Response {
@@ -89,9 +88,17 @@ impl ServerArgs {
             .await
             .context("the answer broke off")?
             .to_vec();
+        if (400..500).contains(&status) && status != 401 {
+            let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+            bail!(
+                "{} refuses: {}",
+                self.server,
+                problem["detail"].as_str().unwrap_or("no reason given")
+            );
+        }
         if status == 401 {
             bail!("{} asks for a token: give --token-file", self.server);
         }
-        Ok(Response { status, body })
+        Ok(Response { body })
     }
 }

@@ -15,6 +15,9 @@ use std::collections::BTreeSet;
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     config: ConfigArgs,
+    /// Print every setting with its default and its comment, and exit
+    #[arg(long)]
+    print_config: bool,
 }
 
 /// Exit code for settings that cannot work.
@@ -23,8 +26,14 @@ const USAGE: u8 = 2;
 impl ServeArgs {
     /// Serves until SIGINT or SIGTERM. Returns the exit code.
     pub(crate) async fn run(&self) -> u8 {
+        if self.print_config {
+            super::output::say(config::example().trim_end());
+            return 0;
+        }
         let loaded = config::load(&self.config, std::env::vars());
-        complain(ingest::definitions::show::problems_text(&loaded.problems).trim_end());
+        if !loaded.problems.is_empty() {
+            complain(ingest::definitions::show::problems_text(&loaded.problems).trim_end());
+        }
         let Some(settings) = loaded.config else {
             return USAGE;
         };

@@ -1,0 +1,19 @@
+//! Recorded data that nobody in this project wrote, through the real binary. Needs `TIDEGATE_CORPUS`.
+
+mod metastable;
+
+use std::path::PathBuf;
+
+/// The corpus folder; its absence fails the lane.
+fn corpus() -> PathBuf {
+    let path = std::env::var_os("TIDEGATE_CORPUS").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"),
+        PathBuf::from,
+    );
+    assert!(
+        path.is_dir(),
+        "{} is not there: set TIDEGATE_CORPUS",
+        path.display()
+    );
+    path
+}

@@ -1,0 +1,4 @@
+//! Real peers against the real binary. Needs what `cargo xtask test --peers` installs.
+
+mod python;
+mod server;
