@@ -11,6 +11,8 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use layers::Loaded;
 pub(crate) use layers::{ConfigArgs, load};
 pub(crate) use values::{Bytes, Count, Exclude, Span, Webhook};
 

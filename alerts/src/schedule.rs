@@ -60,7 +60,7 @@ mod tests {
     fn jitter_is_at_most_a_tenth_and_differs_between_messages() {
         let base = wait_before(3, 0).unwrap();
         let waits: Vec<Duration> = (0..1_000u128)
-            .map(|id| wait_before(3, id << 64 | id * 37).unwrap())
+            .map(|id| wait_before(3, (id << 64) | (id * 37)).unwrap())
             .collect();
         assert!(
             waits

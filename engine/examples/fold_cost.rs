@@ -23,6 +23,7 @@ fn main() {
 
 #[expect(
     clippy::disallowed_methods,
+    clippy::disallowed_types,
     reason = "a measurement looks at the clock"
 )]
 fn measure(entries_in: u64) -> (f64, f64) {

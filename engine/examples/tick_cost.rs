@@ -95,7 +95,7 @@ fn deltas(definitions: &Definitions, second: u64) -> Vec<SliDelta> {
         .flat_map(|id| {
             [
                 of(*id, 1, 200, 0),
-                of(*id, 2, 10, i64::from(second % 5 == 0)),
+                of(*id, 2, 10, i64::from(second.is_multiple_of(5))),
             ]
         })
         .collect()
@@ -103,6 +103,7 @@ fn deltas(definitions: &Definitions, second: u64) -> Vec<SliDelta> {
 
 #[expect(
     clippy::disallowed_methods,
+    clippy::disallowed_types,
     reason = "this program measures time; the engine does not look at it"
 )]
 fn micros(work: impl FnOnce()) -> u64 {

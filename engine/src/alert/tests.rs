@@ -87,7 +87,8 @@ fn row(state: AlertState, tier: &BurnTier, since: Timestamp, now: Timestamp) -> 
 /// Guarantees: each state moves as documented, open readings never end anything.
 #[test]
 fn the_table_holds() {
-    let walks: [(&str, Vec<([Reading; 3], Step)>); 7] = [
+    type Walk = Vec<([Reading; 3], Step)>;
+    let walks: [(&str, Walk); 7] = [
         (
             "inactive stays",
             vec![([Over; 3], Step::Same), ([Open; 3], Step::Same)],

@@ -187,11 +187,13 @@ impl Column {
             }
             present[row / 8] |= 1 << (row % 8);
         }
-        if self.raw.is_none() && !self.codes.is_empty() && self.dictionary.len() > 0 {
-            if self.dictionary.get(self.last) == value {
-                self.codes.push(self.last);
-                return Ok(());
-            }
+        if self.raw.is_none()
+            && !self.codes.is_empty()
+            && self.dictionary.len() > 0
+            && self.dictionary.get(self.last) == value
+        {
+            self.codes.push(self.last);
+            return Ok(());
         }
         self.store(value, checked)
     }
@@ -248,7 +250,7 @@ impl Column {
         let rows = self.rows();
         let present = self.present.get_or_insert_with(|| {
             let mut ones = vec![0xff; rows / 8];
-            if rows % 8 != 0 {
+            if !rows.is_multiple_of(8) {
                 ones.push((1 << (rows % 8)) - 1);
             }
             ones

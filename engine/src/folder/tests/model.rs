@@ -88,7 +88,7 @@ fn span((trace, span, kind, second, nanos, failing): (u8, u8, u8, i64, u64, u8))
     }
     row = match failing {
         0 => row.with_status(status::ERROR),
-        _ if event % 3 == 0 => row.with("http.status_code", "503"),
+        _ if event.is_multiple_of(3) => row.with("http.status_code", "503"),
         _ => row.with("http.status_code", "200"),
     };
     if second == -7 {
