@@ -1,9 +1,92 @@
-//! SHOWS. Pages over `query`.
+//! SHOWS. Pages over the snapshot: the fleet, one service, one SLO, gate decisions, alerts, events, own health.
+//!
+//! - **In / out**: [`query::api::ApiState`] in; HTML out.
+//! - **Does not know**: how anything was decided; no state of its own, no script, nothing loaded from elsewhere.
+//! - **Owns**: one stylesheet.
+//! - **Limits**: lists show at most [`ROWS_MAX`] rows; names are cut at [`text::NAME_CHARS_MAX`] characters.
+//! - **Sources**: WCAG 2.2 (landmarks, names, color never alone), CSP Level 3.
+//! - **Read next**: [`page`], [`fleet`], [`slo`], [`service`], [`decisions`], [`lists`], [`chart`].
+
+pub mod chart;
+pub mod decisions;
+pub mod fleet;
+pub mod lists;
+pub mod page;
+pub mod service;
+pub mod slo;
+#[cfg(test)]
+mod tests;
+pub mod text;
 
 use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use engine::identity::ServiceId;
+use engine::slo::SloId;
+use maud::Markup;
 use query::api::ApiState;
 
+/// Most rows of a list on one page.
+pub const ROWS_MAX: usize = 200;
+
+/// Nothing may be loaded or run but our own stylesheet.
+const CSP: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
 /// All pages.
-pub fn pages(_state: ApiState) -> Router {
+pub fn pages(state: ApiState) -> Router {
     Router::new()
+        .route("/", get(|State(state): State<ApiState>| async move { html(fleet::page(&state.snapshot())) }))
+        .route("/service/{id}", get(service_page))
+        .route("/slo/{id}", get(slo_page))
+        .route("/gate", get(|State(state): State<ApiState>| async move { html(decisions::list(&state.snapshot())) }))
+        .route("/gate/{id}", get(decision_page))
+        .route("/alerts", get(|State(state): State<ApiState>| async move { html(lists::alerts(&state.snapshot())) }))
+        .route("/events", get(|State(state): State<ApiState>| async move { html(lists::events(&state.snapshot())) }))
+        .route("/health", get(|State(state): State<ApiState>| async move { html(lists::health(&state.snapshot())) }))
+        .route("/assets/tidegate.css", get(stylesheet))
+        .with_state(state)
+}
+
+async fn stylesheet() -> Response {
+    (
+        [(header::CONTENT_TYPE, "text/css; charset=utf-8")],
+        include_str!("tidegate.css"),
+    )
+        .into_response()
+}
+
+fn html(markup: Markup) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, CSP),
+    ];
+    (headers, markup.into_string()).into_response()
+}
+
+fn or_missing(found: Option<Markup>) -> Response {
+    match found {
+        Some(markup) => html(markup),
+        None => (StatusCode::NOT_FOUND, html(page::missing())).into_response(),
+    }
+}
+
+fn parse_id(text: &str) -> Option<u128> {
+    u128::from_str_radix(text, 16).ok()
+}
+
+async fn service_page(State(state): State<ApiState>, Path(id): Path<String>) -> Response {
+    let snapshot = state.snapshot();
+    or_missing(parse_id(&id).and_then(|id| service::page(&snapshot, ServiceId(id))))
+}
+
+async fn slo_page(State(state): State<ApiState>, Path(id): Path<String>) -> Response {
+    let snapshot = state.snapshot();
+    or_missing(parse_id(&id).and_then(|id| slo::page(&snapshot, SloId(id))))
+}
+
+async fn decision_page(State(state): State<ApiState>, Path(id): Path<String>) -> Response {
+    let snapshot = state.snapshot();
+    or_missing(parse_id(&id).and_then(|id| decisions::page(&snapshot, id)))
 }

@@ -1,6 +1,6 @@
 //! OpenSLO files to [`engine::slo::Definitions`]: every problem of every file at once, all or nothing.
 //!
-//! - **In / out**: YAML or JSON files in, [`engine::input::DefinitionsLoaded`] out (through [`watch`] into a channel).
+//! - **In / out**: YAML or JSON files in, [`engine::input::DefinitionsLoaded`] out (through [`mod@watch`] into a channel).
 //! - **Does not know**: the engine's state; what a definition does there is the engine's business.
 //! - **Owns**: the mapping from OpenSLO v1 to the engine's types, and the words of its messages.
 //! - **Limits**: 1 MiB a file ([`yaml::BYTES_MAX`]), [`yaml::DEPTH_MAX`] levels, [`yaml::NODES_MAX`] values with aliases
