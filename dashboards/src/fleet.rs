@@ -105,7 +105,7 @@ fn row(line: &Line<'_>) -> Markup {
                 @if !place.is_empty() { " " span.quiet { (text::name(&place.join("/"))) } }
             }
             td { (text::name(if line.service.policy.team.is_empty() { "–" } else { &line.service.policy.team })) " " span.quiet { (line.service.policy.maturity.name()) @if line.service.policy.implicit { ", implicit" } } }
-            td { @for revision in line.service.revisions.iter().filter(|row| row.is_live) { span.rev { (text::name(&revision.revision.value)) } " " } }
+            td { @for revision in line.service.revisions.iter().filter(|row| row.is_live) { span.rev { (text::name(&revision.revision.label())) } " " } }
             td { (page::budget(line.budget)) }
             td.num { (text::burn(line.burn_1h())) }
             td { @match line.alert { Some(severity) => { span.tag.bad { "▲ " (severity.name()) } } None => { span.quiet { "–" } } } }

@@ -7,8 +7,8 @@ use engine::snapshot::{BurnState, Counts, SloRow, Snapshot};
 use engine::time::NANOS_PER_SEC;
 use maud::{Markup, html};
 
-/// Minutes of history the charts show.
-const MINUTES: u64 = 360;
+/// Minutes of history the charts show: what was observed, within these bounds.
+const MINUTES: std::ops::RangeInclusive<u64> = 10..=360;
 
 /// The page; `None` when there is no such SLO.
 pub fn page(snapshot: &Snapshot, id: SloId) -> Option<Markup> {
@@ -55,7 +55,7 @@ fn numbers(snapshot: &Snapshot, row: &SloRow) -> Markup {
             dt { "Bad of all events" } dd { (text::count(row.period.bad)) " of " (text::count(row.period.total())) }
             dt { "Bad events still allowed" } dd { (row.bad_allowed) " at the events seen so far" }
             dt { "Observed" } dd { @if row.period.total() == 0 { "nothing yet" } @else { (text::duration(observed.min(row.slo.period_secs))) " of " (text::duration(row.slo.period_secs)) } }
-            dt { "Gone in" } dd { @match row.exhausted_in_secs { Some(secs) => { (text::duration(secs)) " at the burn rate of the last hour" } None => { "it does not burn" } } }
+            dt { "Gone in" } dd { @match row.exhausted_in_secs { Some(0) => { "it is gone" } Some(secs) => { (text::duration(secs)) " at the burn rate of the last hour" } None => { "it does not burn" } } }
             dt { "Alert" } dd { @match &row.alert { Some(alert) => { (alert.state.name()) ": " (text::words(&alert.text)) } None => { "inactive" } } }
             @if row.is_stale { dt { "Data" } dd { "no event for 5 min: the last state is carried" } }
             @if row.slo.implicit { dt { "Defined" } dd { "nowhere: the implicit SLO of a service without a file" } } @else { dt { "Defined" } dd { code { (text::words(&row.slo.defined_at)) } } }
@@ -63,11 +63,13 @@ fn numbers(snapshot: &Snapshot, row: &SloRow) -> Markup {
     }
 }
 
-/// Per-minute counts of the last [`MINUTES`], gaps included.
+/// Per-minute counts of the observed minutes, gaps included.
 fn minutes(snapshot: &Snapshot, row: &SloRow) -> Vec<Counts> {
     let now = snapshot.as_of.secs() / 60;
-    let first = now.saturating_sub(MINUTES - 1);
-    let mut minutes = vec![Counts::default(); MINUTES as usize];
+    let observed = now.saturating_sub(row.observed_since.secs() / 60) + 1;
+    let shown = observed.clamp(*MINUTES.start(), *MINUTES.end());
+    let first = now.saturating_sub(shown - 1);
+    let mut minutes = vec![Counts::default(); shown as usize];
     for point in row.history.iter() {
         let minute = point.at.secs() / 60;
         if let Some(slot) = minute
@@ -83,6 +85,7 @@ fn minutes(snapshot: &Snapshot, row: &SloRow) -> Vec<Counts> {
 fn charts(snapshot: &Snapshot, row: &SloRow) -> Markup {
     let budget = row.slo.target.complement().as_f64();
     let minutes = minutes(snapshot, row);
+    let span_secs = minutes.len() as u64 * 60;
     let burns: Vec<Option<f64>> = minutes
         .iter()
         .map(|counts| counts.bad_ratio().map(|ratio| ratio / budget))
@@ -96,7 +99,7 @@ fn charts(snapshot: &Snapshot, row: &SloRow) -> Markup {
             text::burn(last(&burns))
         ),
         values: burns,
-        span_secs: MINUTES * 60,
+        span_secs,
         mark: Some((1.0, "1×")),
         label: |value| format!("{value:.1}×"),
     };
@@ -104,7 +107,7 @@ fn charts(snapshot: &Snapshot, row: &SloRow) -> Markup {
         title: "Budget left",
         description: format!("now {}", text::percent_or_dash(row.budget_remaining)),
         values: left,
-        span_secs: MINUTES * 60,
+        span_secs,
         mark: None,
         label: |value| format!("{:.0} %", value * 100.0),
     };
@@ -168,7 +171,7 @@ fn slices(snapshot: &Snapshot, row: &SloRow) -> Markup {
     let name = |id| {
         let revision =
             service.and_then(|service| service.revisions.iter().find(|row| row.revision.id == id));
-        revision.map_or_else(|| "?".to_owned(), |row| text::name(&row.revision.value))
+        revision.map_or_else(|| "?".to_owned(), |row| text::name(&row.revision.label()))
     };
     let first = row.slices.first();
     html! {

@@ -112,6 +112,21 @@ pub struct Revision {
 }
 
 impl Revision {
+    /// What a person calls this revision: its `service.version` when it has one, else what identifies it.
+    pub fn label(&self) -> String {
+        let version = self
+            .attributes
+            .iter()
+            .find(|(source, _)| *source == RevisionSource::ServiceVersion);
+        match version {
+            // Two template hashes may carry one version (a config-only rollout): then both are said.
+            Some((_, version)) if *version != self.value => format!("{version} ({})", self.value),
+            Some((_, version)) => version.clone(),
+            None if self.value.is_empty() => "unknown revision".to_owned(),
+            None => self.value.clone(),
+        }
+    }
+
     /// Whether `wanted` names this revision by any of its attributes.
     pub fn matches(&self, wanted: &str) -> bool {
         self.attributes.iter().any(|(_, value)| value == wanted)

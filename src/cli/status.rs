@@ -118,15 +118,7 @@ fn services_table(services: &[ServiceBody], slos: &[SloBody], answers: &[GateBod
             .map(|slo| slo.alert_state.as_str())
             .find(|state| *state == "firing");
         let live = service.revisions.iter().filter(|revision| revision.live);
-        let names: Vec<String> = live
-            .map(|row| {
-                if row.revision.is_empty() {
-                    "?".to_owned()
-                } else {
-                    inert(&row.revision)
-                }
-            })
-            .collect();
+        let names: Vec<String> = live.map(|row| inert(&row.label)).collect();
         rows.add_row([
             inert(&service.service),
             service.maturity.clone() + if service.implicit { " (implicit)" } else { "" },

@@ -126,10 +126,7 @@ impl Decider {
                     "" => {
                         "first span of a revision that nothing names: REVISION_UNKNOWN".to_owned()
                     }
-                    value => format!(
-                        "first span of revision {value} ({})",
-                        state.revision.source.attribute()
-                    ),
+                    _ => format!("first span of revision {}", state.revision.label()),
                 };
                 let name = service.key.name.clone();
                 self.event("revision.first_seen", &name, text);
@@ -311,7 +308,7 @@ impl Decider {
             .values()
             .flat_map(|service| service.revisions.iter());
         revisions
-            .map(|(id, state)| (*id, state.revision.value.clone()))
+            .map(|(id, state)| (*id, state.revision.label()))
             .collect()
     }
 

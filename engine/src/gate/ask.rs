@@ -271,8 +271,7 @@ fn check_baseline(row: &ServiceRow, answer: Answer, question: &Question) -> Answ
     }
     let is_tested = |name: &String| {
         row.revisions.iter().any(|revision| {
-            words::revision(&revision.revision) == *name
-                && revision.revision.matches(&question.baseline)
+            revision.revision.label() == *name && revision.revision.matches(&question.baseline)
         })
     };
     if !answer.baseline.is_empty() && answer.baseline.iter().all(is_tested)
@@ -308,7 +307,7 @@ fn live_names(row: &ServiceRow) -> Vec<String> {
     row.revisions
         .iter()
         .filter(|revision| revision.is_live)
-        .map(|revision| words::revision(&revision.revision))
+        .map(|revision| revision.revision.label())
         .collect()
 }
 
@@ -316,12 +315,12 @@ fn live_names(row: &ServiceRow) -> Vec<String> {
 pub(crate) fn names_of(row: &ServiceRow, ids: &[RevisionId]) -> Vec<String> {
     ids.iter()
         .filter_map(|id| row.revisions.iter().find(|row| row.revision.id == *id))
-        .map(|row| words::revision(&row.revision))
+        .map(|row| row.revision.label())
         .collect()
 }
 
 fn name_candidate(answer: &mut Answer, revision: &RevisionRow) {
-    answer.candidate = words::revision(&revision.revision);
+    answer.candidate = revision.revision.label();
     answer.candidate_id = Some(revision.revision.id);
 }
 

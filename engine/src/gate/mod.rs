@@ -10,7 +10,7 @@
 //! - **Limits**: see the constants of [`strata`], [`service`] and [`chain`]; what did not fit is counted.
 //! - **Sources**: DESIGN 5 and 10.
 //! - **Read next**: [`answer`], [`facts`], [`machine`], [`service`], [`roles`], [`candidate`], [`strata`], [`flow`],
-//!   [`judge`], [`reasons`], [`words`], [`ask`], [`chain`].
+//!   [`judge`], [`reasons`], [`words`], [`mod@ask`], [`chain`].
 
 pub mod answer;
 pub mod ask;

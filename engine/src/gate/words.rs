@@ -18,23 +18,6 @@ pub(crate) fn service(key: &ServiceKey) -> String {
     }
 }
 
-/// What a person calls this revision: its `service.version` when it has one, else what identifies it.
-pub(crate) fn revision(revision: &Revision) -> String {
-    let version = revision
-        .attributes
-        .iter()
-        .find(|(source, _)| *source == crate::identity::RevisionSource::ServiceVersion);
-    match version {
-        // Two template hashes may carry one version (a config-only rollout): then both are said.
-        Some((_, version)) if *version != revision.value => {
-            format!("{version} ({})", revision.value)
-        }
-        Some((_, version)) => version.clone(),
-        None if revision.value.is_empty() => "unknown revision".to_owned(),
-        None => revision.value.clone(),
-    }
-}
-
 /// The revision with every attribute that can name it.
 pub(crate) fn revision_with_attributes(of: &Revision) -> String {
     if of.attributes.is_empty() {

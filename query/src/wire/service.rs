@@ -16,7 +16,9 @@ pub struct RevisionBody {
     pub id: String,
     /// Value of the attribute that tells it; empty when nothing does.
     pub revision: String,
-    /// That attribute.
+    /// What a person calls it: `service.version` with the value that identifies it.
+    pub label: String,
+    /// The attribute that tells it.
     pub source: String,
     /// Every revision attribute: `--candidate` takes any of these values.
     pub attributes: BTreeMap<String, String>,
@@ -44,6 +46,7 @@ impl From<&RevisionRow> for RevisionBody {
         Self {
             id: hex(row.revision.id.0),
             revision: row.revision.value.clone(),
+            label: row.revision.label(),
             source: row.revision.source.attribute().to_owned(),
             attributes: row
                 .revision
