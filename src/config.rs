@@ -16,8 +16,8 @@ pub(crate) use layers::Loaded;
 pub(crate) use layers::{ConfigArgs, load};
 pub(crate) use values::{Bytes, Count, Exclude, Span, Webhook};
 
-use Default_::{Is, Unset};
-use layers::{Default as Default_, From, Setting};
+use Preset::{Is, Unset};
+use layers::{Asked, Preset, Setting};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -33,7 +33,7 @@ macro_rules! settings {
         }
 
         impl Setting for $name {
-            fn read(from: &From<'_>) -> Option<Self> {
+            fn read(from: &Asked<'_>) -> Option<Self> {
                 let mut fields = from.fields();
                 $(let $field = <$type>::read(&from.child(&mut fields, stringify!($field), $default));)+
                 if let Some(fields) = fields {
@@ -42,7 +42,7 @@ macro_rules! settings {
                 Some(Self { $($field: $field?,)+ })
             }
 
-            fn example(_default: &Default_) -> String {
+            fn example(_default: &Preset) -> String {
                 let mut text = String::new();
                 $(layers::example_of::<$type>(&mut text, &[$($doc),+], stringify!($field), $default);)+
                 text

@@ -104,7 +104,7 @@ pub(crate) fn load(
     let environment: BTreeMap<String, String> = environment.into_iter().collect();
     let tree = read_file(args, &environment, &report);
     let overrides = overrides(args, &environment, &report);
-    let from = From {
+    let from = Asked {
         layers: &Layers {
             report: &report,
             overrides,
@@ -114,7 +114,7 @@ pub(crate) fn load(
         file: tree
             .as_ref()
             .map(|(name, node)| Field::root(name, node, &report)),
-        default: Default::Unset(""),
+        default: Preset::Unset(""),
     };
     let config = Config::read(&from);
     if let Some(config) = &config {
@@ -260,7 +260,7 @@ impl Layers<'_> {
 
 /// A default: YAML text, or nothing, with text that shows what could stand there.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Default {
+pub(crate) enum Preset {
     /// This value.
     Is(&'static str),
     /// No value; an example of one.
@@ -269,14 +269,14 @@ pub(crate) enum Default {
 
 /// One setting about to be read.
 #[derive(Debug)]
-pub(crate) struct From<'a> {
+pub(crate) struct Asked<'a> {
     layers: &'a Layers<'a>,
     path: String,
     file: Option<Field<'a>>,
-    default: Default,
+    default: Preset,
 }
 
-impl<'a> From<'a> {
+impl<'a> Asked<'a> {
     /// The fields of a group in the file.
     pub(crate) fn fields(&self) -> Option<Fields<'a>> {
         self.file.as_ref().and_then(Field::map)
@@ -287,7 +287,7 @@ impl<'a> From<'a> {
         &self,
         fields: &mut Option<Fields<'a>>,
         name: &'static str,
-        default: Default,
+        default: Preset,
     ) -> Self {
         let file = fields.as_mut().and_then(|fields| fields.get(name));
         Self {
@@ -302,9 +302,9 @@ impl<'a> From<'a> {
 /// Something that can be read from the layers: a value, or a group of settings.
 pub(crate) trait Setting: Sized {
     /// Reads it; `None` after a problem.
-    fn read(from: &From<'_>) -> Option<Self>;
+    fn read(from: &Asked<'_>) -> Option<Self>;
     /// Its YAML text in the example, for a value its default.
-    fn example(default: &Default) -> String;
+    fn example(default: &Preset) -> String;
     /// Dotted names of the values in it.
     fn paths(path: &str) -> Vec<String>;
     /// Whether it is a group of settings.
@@ -322,7 +322,7 @@ pub(crate) trait Leaf: Sized {
 }
 
 impl<T: Leaf> Setting for T {
-    fn read(from: &From<'_>) -> Option<Self> {
+    fn read(from: &Asked<'_>) -> Option<Self> {
         if let Some((name, node)) = from.layers.overrides.get(&from.path) {
             from.layers
                 .places
@@ -338,7 +338,7 @@ impl<T: Leaf> Setting for T {
                 .insert(from.path.clone(), place);
             return T::leaf(field);
         }
-        let Default::Is(text) = from.default else {
+        let Preset::Is(text) = from.default else {
             return T::absent();
         };
         let tree = yaml::parse(text.as_bytes());
@@ -351,8 +351,8 @@ impl<T: Leaf> Setting for T {
         ))
     }
 
-    fn example(default: &Default) -> String {
-        let (Default::Is(text) | Default::Unset(text)) = default;
+    fn example(default: &Preset) -> String {
+        let (Preset::Is(text) | Preset::Unset(text)) = default;
         (*text).to_owned()
     }
 
@@ -373,13 +373,8 @@ pub(crate) fn join(prefix: &str, name: &str) -> String {
 }
 
 /// Appends one setting to the example: its comment, then `name: value`.
-pub(crate) fn example_of<T: Setting>(
-    text: &mut String,
-    doc: &[&str],
-    name: &str,
-    default: Default,
-) {
-    let is_unset = !T::IS_GROUP && matches!(default, Default::Unset(_));
+pub(crate) fn example_of<T: Setting>(text: &mut String, doc: &[&str], name: &str, default: Preset) {
+    let is_unset = !T::IS_GROUP && matches!(default, Preset::Unset(_));
     let value = T::example(&default);
     let comment = |lines: &mut String, line: &str| {
         lines.push('#');
