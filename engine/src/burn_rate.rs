@@ -2,7 +2,7 @@
 //!
 //! `burn = (bad / total) / (1 - target)`: 1.0 spends the whole budget exactly by the end of the period. A tier fires
 //! while its long *and* its short window burn faster than its factor (strict `>`, as Sloth and the Workbook write it);
-//! the comparison is `bad * 10^12 > factor_milli * budget_ppb * total`, exact. Source: SRE Workbook ch. 5, slo.md 3.
+//! the comparison is `bad * 10^12 > factor_milli * budget_ppb * total`, exact in 128 bits. Source: SRE Workbook ch. 5, slo.md 3.
 //!
 //! **Low-traffic guard.** At 10 requests an hour and 99.9 % one failure is a burn of 100: plain burn would page for
 //! it. A tier therefore fires only if its long window holds at least [`GUARD_BAD_ENOUGH`] bad events, or at least two
@@ -40,11 +40,14 @@ pub fn exceeds(tally: Tally, target: Ratio, factor_milli: u64) -> bool {
     if tally.bad <= 0 {
         return false;
     }
-    let total = i128::from(tally.bad) + i128::from(tally.good.max(0));
-    let budget = i128::from(target.complement().parts_per_billion);
-    // Saturates instead of wrapping for factors beyond any sense: such a tier never fires.
-    let threshold = (budget * i128::from(factor_milli)).saturating_mul(total);
-    i128::from(tally.bad) * i128::from(RATIO_ONE) * 1_000 > threshold
+    let bad = tally.bad.unsigned_abs();
+    let total = bad.saturating_add(tally.good.max(0).unsigned_abs());
+    // Widened 64-bit products cannot overflow. The threshold saturates for factors beyond any sense: they never fire.
+    let threshold = target
+        .complement()
+        .parts_per_billion
+        .saturating_mul(factor_milli);
+    u128::from(bad) * u128::from(RATIO_ONE * 1_000) > u128::from(threshold) * u128::from(total)
 }
 
 /// Whether a tier can fire at all: its factor is below `1 / (1 - target)`, the burn of a total outage.

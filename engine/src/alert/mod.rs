@@ -91,6 +91,8 @@ struct Clock {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Alert {
     clocks: Vec<Clock>,
+    /// Whether any clock runs.
+    is_ticking: bool,
     /// Pending or firing occurrence.
     current: Option<Arc<AlertRow>>,
     /// Last resolved occurrence, while it is listed.
@@ -115,6 +117,13 @@ impl Alert {
                 })
             })
             .collect();
+        self.note_ticking();
+    }
+
+    /// A clock runs, or something fired whose tier is gone and must be ended.
+    fn note_ticking(&mut self) {
+        let runs = |clock: &Clock| clock.since.is_some();
+        self.is_ticking = self.current.is_some() || self.clocks.iter().any(runs);
     }
 
     /// Whether something is pending or firing.
@@ -122,11 +131,9 @@ impl Alert {
         self.current.is_some()
     }
 
-    /// Whether tier `at` is pending or firing.
-    pub(crate) fn is_ticking(&self, at: usize) -> bool {
-        self.clocks
-            .get(at)
-            .is_some_and(|clock| clock.since.is_some())
+    /// Whether a tier is pending or firing.
+    pub(crate) const fn is_ticking(&self) -> bool {
+        self.is_ticking
     }
 
     /// The occurrence to show: the current one, else the last resolved one while it is listed.
@@ -177,6 +184,7 @@ impl Alert {
                 Reading::Open => {}
             }
         }
+        self.note_ticking();
         let deciding = self.deciding(tiers);
         match (self.firing(), deciding) {
             (None, Some(tier)) => Step::Fired(tier),

@@ -40,6 +40,24 @@ impl Cells {
         }
     }
 
+    /// The sum of `count` cells from cell `at` on, all within the run; saturates at the ends of `i64`.
+    #[inline]
+    pub(super) fn sum(&self, at: usize, count: usize) -> i64 {
+        fn total<T: Copy + Into<i64>>(cells: &[T]) -> i64 {
+            cells
+                .iter()
+                .fold(0, |sum: i64, cell| sum.saturating_add((*cell).into()))
+        }
+        let range = at..(at + count).min(CELLS);
+        match self {
+            Self::Empty => 0,
+            Self::I8(cells) => total(&cells[range]),
+            Self::I16(cells) => total(&cells[range]),
+            Self::I32(cells) => total(&cells[range]),
+            Self::I64(cells) => total(&cells[range]),
+        }
+    }
+
     /// Adds `change` to cell `at` (modulo [`CELLS`]); saturates at the ends of `i64`.
     #[inline]
     pub(super) fn add(&mut self, at: usize, change: i64) {
@@ -78,6 +96,9 @@ impl Cells {
     }
 
     fn all(&self) -> [i64; CELLS] {
+        if matches!(self, Self::Empty) {
+            return [0; CELLS];
+        }
         std::array::from_fn(|at| self.get(at))
     }
 

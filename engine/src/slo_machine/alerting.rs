@@ -3,13 +3,13 @@
 use super::SloFacts;
 use super::coverage::Coverage;
 use super::slices::OLDER_REVISIONS;
-use super::slot::Slot;
+use super::slot::{Slot, TierPlan};
 use crate::alert::words::{Story, withdrawn};
 use crate::alert::{AlertChange, AlertTransition, Reading, Step};
-use crate::burn_rate::{Measure, burn, guard_allows};
+use crate::burn_rate::{Measure, burn, exceeds, guard_allows};
 use crate::hash::blake3_128;
 use crate::identity::RevisionId;
-use crate::ring::{Tally, WindowAt};
+use crate::ring::Tally;
 use crate::slo::{BurnTier, Slo};
 use crate::snapshot::{AlertRow, AlertState, Counts};
 use crate::time::{NANOS_PER_SEC, Timestamp};
@@ -22,35 +22,27 @@ const CULPRIT_WINDOWS: [u64; 2] = [300, 3_600];
 impl Slot {
     /// Reads every tier and moves the alert's clocks.
     pub(super) fn step(&mut self, coverage: &Coverage<'_>) -> Step {
-        let tiers = &self.slo.tiers;
-        if tiers.is_empty() && !self.alert.is_active() {
+        let is_ticking = self.alert.is_ticking();
+        let target = self.slo.target;
+        let burns = |plan: &TierPlan| {
+            exceeds(self.ring.sum(plan.long), target, plan.factor_milli)
+                && exceeds(self.ring.sum(plan.short), target, plan.factor_milli)
+        };
+        if !is_ticking && !self.plan.tiers.iter().any(burns) {
             return Step::Same;
         }
-        let mut readings: SmallVec<[Reading; 8]> = SmallVec::new();
-        let mut is_moving = self.alert.is_active();
-        for (at, (tier, windows)) in tiers.iter().zip(&self.plan.tiers).enumerate() {
-            let is_ticking = self.alert.is_ticking(at);
-            let reading = self.read(tier, *windows, coverage, is_ticking);
-            is_moving |= is_ticking || reading == Reading::Burns;
-            readings.push(reading);
-        }
-        if is_moving {
-            self.alert.step(coverage.now, tiers, &readings)
-        } else {
-            Step::Same
-        }
+        let readings: SmallVec<[Reading; 8]> = self
+            .slo
+            .tiers
+            .iter()
+            .zip(&self.plan.tiers)
+            .map(|(tier, plan)| self.read(tier, plan, coverage))
+            .collect();
+        self.alert.step(coverage.now, &self.slo.tiers, &readings)
     }
 
-    /// Reads one tier; whether it is over is asked only of one that is pending or firing (`is_ticking`).
-    #[inline]
-    fn read(
-        &self,
-        tier: &BurnTier,
-        (long_at, short_at): (WindowAt, WindowAt),
-        coverage: &Coverage<'_>,
-        is_ticking: bool,
-    ) -> Reading {
-        let (long, short) = (self.ring.sum(long_at), self.ring.sum(short_at));
+    fn read(&self, tier: &BurnTier, plan: &TierPlan, coverage: &Coverage<'_>) -> Reading {
+        let (long, short) = (self.ring.sum(plan.long), self.ring.sum(plan.short));
         let measure = Measure::of(tier, self.slo.target, long, short);
         if measure.burns() {
             let observed = self.observed_secs(coverage.now.secs());
@@ -61,11 +53,8 @@ impl Slot {
                 Reading::Open
             };
         }
-        if !is_ticking {
-            return Reading::Open;
-        }
         let is_over = |burns: bool, tally: Tally, secs| {
-            !burns && tally.counts().total() > 0 && coverage.is_complete(secs)
+            !burns && tally.counts().total() > 0 && coverage.is_complete(self.slo.service_id, secs)
         };
         if is_over(measure.short_burns, short, tier.short_secs)
             || is_over(measure.long_burns, long, tier.long_secs)
@@ -117,13 +106,12 @@ impl Slot {
     }
 
     fn alert_row(
-        &mut self,
+        &self,
         state: AlertState,
         tier: usize,
         now: Timestamp,
         facts: &SloFacts,
     ) -> AlertRow {
-        self.slices.advance(now.secs());
         let slo = Arc::clone(&self.slo);
         let story = self.story(&slo, tier, now, facts);
         let tier = story.tier;
@@ -172,7 +160,7 @@ impl Slot {
     }
 
     fn story<'a>(&self, slo: &'a Slo, tier: usize, now: Timestamp, facts: &SloFacts) -> Story<'a> {
-        let (long, short) = self.plan.tiers[tier];
+        let plan = self.plan.tiers[tier];
         let has_bad = |secs: &u64| {
             self.slices
                 .serving(*secs)
@@ -188,8 +176,8 @@ impl Slot {
         Story {
             slo,
             tier: &slo.tiers[tier],
-            long: self.ring.sum(long).counts(),
-            short: self.ring.sum(short).counts(),
+            long: self.ring.sum(plan.long).counts(),
+            short: self.ring.sum(plan.short).counts(),
             budget: self.budget(),
             observed_secs: self.observed_secs(now.secs()),
             slices: self

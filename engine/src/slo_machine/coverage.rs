@@ -2,9 +2,11 @@
 //!
 //! An incomplete window may fire an alert and never resolve one (DESIGN 5).
 
+use crate::identity::ServiceId;
 use crate::input::Gap;
 use crate::ring::window_start;
 use crate::time::{NANOS_PER_SEC, Timestamp};
+use std::collections::BTreeMap;
 
 /// How much of a window's end may be missing, s: a live instance may have been silent for 60 s (then it no longer counts
 /// as live), and its batch may be on its way. More than a quarter of the window is never accepted, except that the
@@ -12,21 +14,21 @@ use crate::time::{NANOS_PER_SEC, Timestamp};
 const TAIL_SECS_MAX: u64 = 75;
 const TAIL_SECS_MIN: u64 = 10;
 
-/// What is known about the completeness of one service's counts.
+/// What is known about the completeness of counts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Coverage<'a> {
     /// Logical time.
     pub(super) now: Timestamp,
-    /// Event time up to which the service's live resources have reported; `None` when none is live.
-    pub(super) watermark: Option<Timestamp>,
+    /// Event time up to which the live resources of each service have reported; a service is absent when it has none.
+    pub(super) watermarks: &'a BTreeMap<ServiceId, Timestamp>,
     /// Times for which counts were lost.
     pub(super) gaps: &'a [Gap],
 }
 
 impl Coverage<'_> {
-    /// Whether the window of `window_secs` that ends now is complete.
-    pub(super) fn is_complete(&self, window_secs: u64) -> bool {
-        let Some(watermark) = self.watermark else {
+    /// Whether the window of `window_secs` that ends now is complete for `service`.
+    pub(super) fn is_complete(&self, service: ServiceId, window_secs: u64) -> bool {
+        let Some(&watermark) = self.watermarks.get(&service) else {
             return false;
         };
         let tail = (window_secs / 4).clamp(TAIL_SECS_MIN, TAIL_SECS_MAX);

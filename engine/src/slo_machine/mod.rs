@@ -35,16 +35,15 @@ use crate::time::{NANOS_PER_SEC, Timestamp};
 use coverage::Coverage;
 use queue::Queue;
 use serde::{Deserialize, Serialize};
-use slices::SLICES_MAX;
 use slot::Slot;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// Rows rebuilt per tick, those of alert changes not counted.
-pub const ROWS_PER_TICK: usize = 1_000;
+pub const ROWS_PER_TICK: usize = 250;
 /// Charts rebuilt per tick.
-pub const HISTORIES_PER_TICK: usize = 200;
+pub const HISTORIES_PER_TICK: usize = 50;
 /// Deltas kept whose second is after `now`; folders hold future spans back, so there are hardly any.
 pub const FUTURE_MAX: usize = 65_536;
 /// Resolved alerts and gaps kept.
@@ -230,10 +229,7 @@ impl SloMachine {
             self.losses.unknown_slo += group.len() as u64;
             return;
         };
-        let slot = &mut self.slots[at];
-        let others = self.slices - slot.slices.len();
-        slot.count(second, group, |own| others + own < SLICES_MAX);
-        self.slices = others + slot.slices.len();
+        self.slots[at].count(second, group, &mut self.slices);
         if let Some(due) = self.due.get_mut(at) {
             *due = 0;
         }
@@ -249,16 +245,16 @@ impl SloMachine {
         let mut transitions = Vec::new();
         let mut urgent = Vec::new();
         let gaps = self.gaps.make_contiguous();
+        let coverage = Coverage {
+            now,
+            watermarks: &facts.watermarks,
+            gaps,
+        };
         for (at, slot) in self.slots.iter_mut().enumerate() {
             if self.due[at] > second {
                 continue;
             }
-            let coverage = Coverage {
-                now,
-                watermark: facts.watermarks.get(&slot.slo.service_id).copied(),
-                gaps,
-            };
-            let visit = slot.visit(&coverage, facts);
+            let visit = slot.visit(&coverage, facts, &mut self.slices);
             self.due[at] = slot.next_due(second);
             let is_restored = slot.row().is_none();
             if visit.alert || is_restored {
@@ -285,14 +281,14 @@ impl SloMachine {
             let Some(at) = self.histories_due.pop() else {
                 break;
             };
-            self.slots[at].refresh_history(now);
+            self.slots[at].refresh_history(now, &mut self.slices);
         }
         for at in urgent {
-            self.slots[*at].refresh_row(now);
+            self.slots[*at].refresh_row(now, &mut self.slices);
         }
         for _ in 0..ROWS_PER_TICK {
             let Some(at) = self.rows_due.pop() else { break };
-            self.slots[at].refresh_row(now);
+            self.slots[at].refresh_row(now, &mut self.slices);
         }
         let is_old = |row: &Arc<AlertRow>| {
             let resolved_at = row.resolved_at.unwrap_or_default();

@@ -9,9 +9,8 @@ use crate::time::Timestamp;
 use std::sync::Arc;
 
 impl Slot {
-    /// Builds the row at logical time `now`. O(windows + tiers + slices).
-    pub(super) fn build_row(&mut self, now: Timestamp) -> SloRow {
-        self.slices.advance(now.secs());
+    /// Builds the row at logical time `now`; slices are as they were settled. O(windows + tiers + slices).
+    pub(super) fn build_row(&self, now: Timestamp) -> SloRow {
         let target = self.slo.target;
         let budget = self.budget();
         let hour = burn(self.ring.sum(self.plan.hour).counts(), target);
@@ -43,8 +42,8 @@ impl Slot {
         let observed = self.observed_secs(now.secs());
         let pairs = self.slo.tiers.iter().zip(&self.plan.tiers);
         pairs
-            .map(|(tier, (long_at, short_at))| {
-                let (long, short) = (self.ring.sum(*long_at), self.ring.sum(*short_at));
+            .map(|(tier, plan)| {
+                let (long, short) = (self.ring.sum(plan.long), self.ring.sum(plan.short));
                 let measure = Measure::of(tier, target, long, short);
                 TierRow {
                     name: tier.name.clone(),

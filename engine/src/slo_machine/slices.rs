@@ -2,7 +2,8 @@
 //!
 //! A 1 % canary that fails completely is a burn of 10 in the fleet's number and of 1,000 in its own slice.
 //! Slices are rings of the SLO's own resolution (so slices add up to the SLO exactly) without levels beyond 6 h, and
-//! hold bytes only for runs of buckets that have events. They slide when somebody looks, not at every tick.
+//! hold bytes only for runs of buckets that have events. They slide when somebody looks, not at every tick: until then
+//! deltas wait in a short list.
 //!
 //! Limits: [`SLICES_PER_SLO`] revisions; at one more the one silent for longest is folded into
 //! [`OLDER_REVISIONS`]. [`SLICES_MAX`] in all: at the limit new revisions are counted there at once.
@@ -23,6 +24,10 @@ pub const OLDER_REVISIONS: RevisionId = RevisionId(0);
 pub const SLICE_WINDOWS: [u64; 3] = [300, 3_600, SLICE_SECS];
 /// How long a slice lives after its last event, s.
 const SLICE_SECS: u64 = 6 * 3_600;
+/// Deltas that wait, at most, until the slices are settled.
+const WAITING_MAX: usize = 64;
+/// Newest waiting deltas that are looked at for joining those of one revision and second.
+const JOINED_MAX: usize = 16;
 /// Folded revisions remembered, so that what they still send stays folded.
 const FOLDED_MAX: usize = 64;
 
@@ -38,6 +43,7 @@ struct Slice {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Slices {
     list: Vec<Slice>,
+    waiting: Vec<(RevisionId, u64, Tally)>,
     folded: Vec<RevisionId>,
 }
 
@@ -47,25 +53,49 @@ impl Slices {
         self.list.len() as u32
     }
 
-    /// Counts `change` of `revision` at event second `second`, at logical second `now`. `has_room` is false at
-    /// [`SLICES_MAX`].
+    /// Counts `change` of `revision` at event second `second`, not after logical second `now`. `all` is the number of
+    /// slices of all SLOs.
     pub(super) fn add(
         &mut self,
         now: u64,
         revision: RevisionId,
         second: u64,
         change: Tally,
-        has_room: bool,
+        all: &mut u32,
     ) {
-        if second + SLICE_SECS < now {
-            return;
+        let same = |waits: &&mut (RevisionId, u64, Tally)| (waits.0, waits.1) == (revision, second);
+        match self.waiting.iter_mut().rev().take(JOINED_MAX).find(same) {
+            Some((_, _, sum)) => *sum = sum.plus(change),
+            None => self.waiting.push((revision, second, change)),
         }
-        let at = self.place(now, revision, second, has_room);
-        let slice = &mut self.list[at];
-        slice.ring.advance(now);
-        slice.ring.add(second, change);
-        slice.first_event = slice.first_event.min(second);
-        slice.last_event = slice.last_event.max(second);
+        if self.waiting.len() >= WAITING_MAX {
+            self.settle(now, all);
+        }
+    }
+
+    /// Counts what waits, lets time pass and drops slices whose last event is older than 6 h.
+    pub(super) fn settle(&mut self, now: u64, all: &mut u32) {
+        let others = *all - self.len();
+        for (revision, second, change) in std::mem::take(&mut self.waiting) {
+            if second + SLICE_SECS < now {
+                continue;
+            }
+            let at = self.place(now, revision, second, others + self.len() < SLICES_MAX);
+            let slice = &mut self.list[at];
+            slice.ring.advance(now);
+            slice.ring.add(second, change);
+            slice.first_event = slice.first_event.min(second);
+            slice.last_event = slice.last_event.max(second);
+        }
+        self.list
+            .retain(|slice| slice.last_event + SLICE_SECS >= now);
+        if self.list.is_empty() {
+            self.folded.clear();
+        }
+        for slice in &mut self.list {
+            slice.ring.advance(now);
+        }
+        *all = others + self.len();
     }
 
     fn place(&mut self, now: u64, revision: RevisionId, second: u64, has_room: bool) -> usize {
@@ -121,18 +151,6 @@ impl Slices {
         into.first_event = into.first_event.min(gone.first_event);
         into.last_event = into.last_event.max(gone.last_event);
         into.ring.merge(gone.ring);
-    }
-
-    /// Lets time pass and drops slices whose last event is older than 6 h.
-    pub(super) fn advance(&mut self, now: u64) {
-        self.list
-            .retain(|slice| slice.last_event + SLICE_SECS >= now);
-        if self.list.is_empty() {
-            self.folded.clear();
-        }
-        for slice in &mut self.list {
-            slice.ring.advance(now);
-        }
     }
 
     /// As published, newest revision first, [`OLDER_REVISIONS`] last.

@@ -11,6 +11,7 @@ use crate::slo::Slo;
 use crate::snapshot::{AlertRow, Point, SloRow};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// Windows every SLO has beside its tiers' and its period, s: the slices' ones, for comparing them side by side.
@@ -18,15 +19,28 @@ const SHOWN_WINDOWS: [u64; 3] = SLICE_WINDOWS;
 /// Silence after which a state is carried, s.
 const STALE_SECS: u64 = 300;
 
+/// Seconds of one group of deltas that are looked at for joining revisions.
+const JOINED_MAX: usize = 8;
+
 /// Where the windows lie in the ring. Derived from the definition.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Plan {
     /// Ascending.
     pub(super) windows: Vec<(u64, WindowAt)>,
-    /// Long and short window of every tier.
-    pub(super) tiers: Vec<(WindowAt, WindowAt)>,
+    /// What a tick reads of every tier.
+    pub(super) tiers: Vec<TierPlan>,
+    /// Longest window, s.
+    longest: u64,
     pub(super) hour: WindowAt,
     pub(super) period: WindowAt,
+}
+
+/// Where a tier's windows lie, and its factor once more: ten thousand definitions are too many to be read at every tick.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct TierPlan {
+    pub(super) factor_milli: u64,
+    pub(super) long: WindowAt,
+    pub(super) short: WindowAt,
 }
 
 /// What a visit changed.
@@ -57,6 +71,8 @@ pub(super) struct Slot {
     #[serde(skip)]
     row_at: Timestamp,
     #[serde(skip)]
+    was_stale: bool,
+    #[serde(skip)]
     pub(super) history: Arc<Vec<Point>>,
 }
 
@@ -74,6 +90,7 @@ impl Slot {
             observed: None,
             row: None,
             row_at: now,
+            was_stale: true,
             history: Arc::default(),
         };
         slot.row = Some(Arc::new(slot.build_row(now)));
@@ -101,42 +118,57 @@ impl Slot {
         self.row = Some(Arc::new(self.build_row(now)));
     }
 
-    /// Counts deltas of this SLO whose seconds are not after `second`.
-    pub(super) fn count(
-        &mut self,
-        second: u64,
-        deltas: &[SliDelta],
-        mut has_room: impl FnMut(u32) -> bool,
-    ) {
+    /// Counts deltas of this SLO whose seconds are not after `second`. `slices` is the number of slices of all SLOs.
+    pub(super) fn count(&mut self, second: u64, deltas: &[SliDelta], slices: &mut u32) {
         self.ring.advance(second);
+        // Revisions of the same second are joined first: the ring is the expensive part.
+        let mut joined: SmallVec<[(u64, Tally); JOINED_MAX]> = SmallVec::new();
         for delta in deltas {
             let change = Tally {
                 good: delta.good,
                 bad: delta.bad,
             };
-            self.ring.add(delta.second, change);
-            let room = has_room(self.slices.len());
+            let same = joined
+                .iter()
+                .take(JOINED_MAX)
+                .position(|(at, _)| *at == delta.second);
+            match same {
+                Some(at) => joined[at].1 = joined[at].1.plus(change),
+                None => joined.push((delta.second, change)),
+            }
             self.slices
-                .add(second, delta.revision, delta.second, change, room);
+                .add(second, delta.revision, delta.second, change, slices);
             if delta.good > 0 || delta.bad > 0 {
                 let (first, last) = self.observed.unwrap_or((delta.second, delta.second));
                 self.observed = Some((first.min(delta.second), last.max(delta.second)));
             }
         }
+        for (at, change) in joined {
+            self.ring.add(at, change);
+        }
     }
 
     /// Slides the windows to `now` and moves the alert.
-    pub(super) fn visit(&mut self, coverage: &Coverage<'_>, facts: &SloFacts) -> Visit {
+    pub(super) fn visit(
+        &mut self,
+        coverage: &Coverage<'_>,
+        facts: &SloFacts,
+        slices: &mut u32,
+    ) -> Visit {
         let now = coverage.now;
         let slid = self.ring.advance(now.secs());
         let step = self.step(coverage);
-        let is_stale = self.row.as_ref().map(|row| row.is_stale);
+        if step != Step::Same {
+            self.slices.settle(now.secs(), slices);
+        }
+        let is_stale = self.is_stale(now.secs());
         let mut visit = Visit {
-            row: slid.sums || is_stale != Some(self.is_stale(now.secs())),
+            row: slid.sums || is_stale != self.was_stale,
             history: slid.minute && self.observed.is_some(),
             alert: step != Step::Same,
             transition: self.enter(step, now, facts),
         };
+        self.was_stale = is_stale;
         visit.alert |= self.alert.forget(now);
         visit
     }
@@ -174,12 +206,11 @@ impl Slot {
         let Some((_, last)) = self.observed else {
             return forgotten;
         };
-        let longest = self.plan.windows.last().map_or(0, |(secs, _)| *secs);
         let horizons = [
             (1, 3_600),
             (60, 6 * 3_600),
             (600, 3 * 86_400),
-            (3_600, longest),
+            (3_600, self.plan.longest),
         ];
         let busy = horizons
             .iter()
@@ -199,15 +230,16 @@ impl Slot {
     }
 
     /// Rebuilds the row unless that was done at `now` already.
-    pub(super) fn refresh_row(&mut self, now: Timestamp) {
+    pub(super) fn refresh_row(&mut self, now: Timestamp, slices: &mut u32) {
         if self.row.is_none() || self.row_at != now {
+            self.slices.settle(now.secs(), slices);
             self.row_at = now;
             self.row = Some(Arc::new(self.build_row(now)));
         }
     }
 
     /// Rebuilds the chart, and with it the row.
-    pub(super) fn refresh_history(&mut self, now: Timestamp) {
+    pub(super) fn refresh_history(&mut self, now: Timestamp, slices: &mut u32) {
         let Some((first, _)) = self.observed else {
             return;
         };
@@ -217,7 +249,7 @@ impl Slot {
         };
         self.history = Arc::new(self.ring.minutes(first).map(point).collect());
         self.row_at = Timestamp::EPOCH;
-        self.refresh_row(now);
+        self.refresh_row(now, slices);
     }
 
     /// Heap bytes of the counts, slices left out.
@@ -238,10 +270,15 @@ impl Plan {
             tiers: slo
                 .tiers
                 .iter()
-                .map(|tier| (at(tier.long_secs), at(tier.short_secs)))
+                .map(|tier| TierPlan {
+                    factor_milli: tier.factor_milli,
+                    long: at(tier.long_secs),
+                    short: at(tier.short_secs),
+                })
                 .collect(),
             hour: at(3_600),
             period: at(slo.period_secs),
+            longest: windows.last().map_or(0, |(secs, _)| *secs),
             windows,
         }
     }
