@@ -44,8 +44,8 @@ impl Decider {
     /// Rebuilds the service rows; a row that came out equal keeps its `Arc`.
     pub(super) fn refresh_rows(&mut self) {
         let mut slos: BTreeMap<ServiceId, Vec<SloId>> = BTreeMap::new();
-        for (id, row) in self.slos.rows() {
-            slos.entry(row.slo.service_id).or_default().push(id);
+        for (id, service) in self.slos.services() {
+            slos.entry(service).or_default().push(id);
         }
         let instances = self.registry.instances();
         let mut rows = BTreeMap::new();
@@ -97,12 +97,14 @@ impl Decider {
 
     /// What the gate asks about every service.
     pub(super) fn service_facts(&self) -> BTreeMap<ServiceId, ServiceFacts> {
-        let slos = self.slos.rows();
         self.rows
             .iter()
             .map(|(id, row)| {
-                let of_service: Vec<&Arc<SloRow>> =
-                    row.slos.iter().filter_map(|slo| slos.get(slo)).collect();
+                let of_service: Vec<&Arc<SloRow>> = row
+                    .slos
+                    .iter()
+                    .filter_map(|slo| self.slos.row(*slo))
+                    .collect();
                 (
                     *id,
                     ServiceFacts {

@@ -323,6 +323,13 @@ impl SloMachine {
         self.index.iter().filter_map(row).collect()
     }
 
+    /// Every SLO with its service, in id order: without touching a row.
+    pub fn services(&self) -> impl Iterator<Item = (SloId, ServiceId)> {
+        self.index
+            .iter()
+            .map(|(id, at)| (*id, self.slots[*at].slo.service_id))
+    }
+
     /// The published row of one SLO.
     pub fn row(&self, slo: SloId) -> Option<&Arc<SloRow>> {
         self.slots[*self.index.get(&slo)?].row()
