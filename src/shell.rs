@@ -8,7 +8,7 @@ use engine::decider::Decider;
 use engine::delta::Counter;
 use engine::input::{Effect, EffectKind, Gap, Input};
 use engine::machine::{Engine, EngineConfig};
-use engine::snapshot::Snapshot;
+use engine::snapshot::{Decision, Snapshot};
 use engine::span::SpanBatch;
 use engine::time::Timestamp;
 use ingest::log::{Checkpoints, LogWriter, RecordBody, RequestRecord};
@@ -63,7 +63,8 @@ pub(crate) struct Shell {
     generation: watch::Sender<u64>,
     offered: BTreeSet<u128>,
     checkpointed_at: Timestamp,
-    failures: u64,
+    /// Number of the newest decision looked at.
+    decisions_seen: u64,
 }
 
 /// Loads the newest checkpoint, if there is one: the state to go on from and the gap to report.
@@ -98,6 +99,11 @@ impl Shell {
         if let Some(gap) = gap {
             engine.apply(gap.to, Input::Gap(gap), &mut Vec::new());
         }
+        let decisions_seen = engine
+            .decider()
+            .decisions()
+            .next()
+            .map_or(0, |newest| newest.number);
         let first = engine.snapshot();
         let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot {
             is_recovering: true,
@@ -115,7 +121,7 @@ impl Shell {
             generation,
             offered: BTreeSet::new(),
             checkpointed_at: Timestamp::EPOCH,
-            failures: 0,
+            decisions_seen,
         };
         (shell, published)
     }
@@ -177,22 +183,21 @@ impl Shell {
         if let Some(record) = control_record(&input) {
             self.append(now, &record);
         }
-        let mut planned = Vec::new();
-        self.engine.apply(now, input, &mut planned);
-        if !planned.is_empty() {
-            self.announce(&planned, effects);
+        self.engine.apply(now, input, &mut Vec::new());
+        if self.has_new_latch() {
+            self.checkpoint();
         }
+        self.offer(effects);
     }
 
     fn tick(&mut self, effects: &mpsc::Sender<Effect>) {
         let now = clock::now();
         self.append(now, &RecordBody::Tick);
         self.write(LogWriter::flush);
-        let mut planned = Vec::new();
-        let snapshot = self.engine.tick(now, &mut planned);
-        // A latch is durable before anybody hears of it.
+        let snapshot = self.engine.tick(now, &mut Vec::new());
+        // A latch (and its end) is durable before anybody hears of it.
         let is_due = now.since(self.checkpointed_at) >= CHECKPOINT_EVERY.as_nanos() as u64;
-        if is_due || !planned.is_empty() {
+        if self.has_new_latch() || is_due {
             self.checkpoint();
         }
         let generation = snapshot.generation;
@@ -201,10 +206,22 @@ impl Shell {
         self.offer(effects);
     }
 
-    fn announce(&mut self, planned: &[Effect], effects: &mpsc::Sender<Effect>) {
-        debug_assert!(!planned.is_empty());
-        self.checkpoint();
-        self.offer(effects);
+    /// Whether a Halt was latched or cleared since the last look.
+    fn has_new_latch(&mut self) -> bool {
+        let decider = self.engine.decider();
+        let is_latch =
+            |decision: &Decision| decision.latched || !decision.cleared_reason.is_empty();
+        let seen = self.decisions_seen;
+        let new = decider
+            .decisions()
+            .take_while(|decision| decision.number > seen);
+        let (mut found, mut newest) = (false, seen);
+        for decision in new {
+            newest = newest.max(decision.number);
+            found |= is_latch(decision);
+        }
+        self.decisions_seen = newest;
+        found
     }
 
     /// Hands every pending effect on once; what does not fit is offered again at the next tick.
@@ -243,7 +260,6 @@ impl Shell {
         match written {
             Ok(()) => self.checkpointed_at = now,
             Err(error) => {
-                self.failures += 1;
                 tracing::error!("no checkpoint could be written, the last one stays: {error:#}");
             }
         }

@@ -96,6 +96,9 @@ impl Engine {
     /// Logical time passes: collects what the folders counted, decides, and returns the view to publish.
     pub fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) -> Snapshot {
         let delta = self.flush(now);
+        let window = self.folders.iter().map(Folder::window_secs).min();
+        self.decider
+            .set_dedup_window_secs(window.unwrap_or_default());
         self.decider.apply(now, Input::Delta(delta), effects);
         self.decider.apply(now, Input::Tick, effects);
         self.snapshot()

@@ -46,7 +46,7 @@ fn check(protocol: &str, server: &Server) {
 /// Guarantees: every span is counted once, failures and revisions are told apart.
 #[test]
 fn over_grpc() {
-    let server = Server::start();
+    let server = Server::start(&[]);
     send("grpc", &server.grpc);
     check("grpc", &server);
 }
@@ -55,7 +55,7 @@ fn over_grpc() {
 /// Guarantees: as above.
 #[test]
 fn over_http() {
-    let server = Server::start();
+    let server = Server::start(&[]);
     send("http", &server.http);
     check("http", &server);
 }

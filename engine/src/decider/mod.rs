@@ -17,7 +17,7 @@ use crate::input::{
 use crate::registry::{Discovery, Registry};
 use crate::slo::Definitions;
 use crate::slo_machine::{SloFacts, SloMachine};
-use crate::snapshot::{EventRow, ServiceRow};
+use crate::snapshot::{Decision, EventRow, ServiceRow};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -67,6 +67,11 @@ impl Decider {
     /// Effects that were planned and not yet reported done, oldest first by id; a restarted shell executes them again.
     pub fn pending_effects(&self) -> impl Iterator<Item = &Effect> {
         self.outbox.values()
+    }
+
+    /// Recorded decisions, newest first.
+    pub fn decisions(&self) -> impl Iterator<Item = &Decision> {
+        self.gate.decisions().map(AsRef::as_ref)
     }
 
     /// Tells the decider which dedup window the folders really hold, s.

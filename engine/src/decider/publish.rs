@@ -20,7 +20,7 @@ impl Decider {
             services: self.rows.clone(),
             slos: self.slos.rows(),
             gates: self.gate.rows(),
-            decisions: self.gate.decisions(),
+            decisions: self.gate.decisions().cloned().collect(),
             alerts: self.slos.alerts(),
             events: Arc::new(self.events.iter().cloned().collect()),
             status: Arc::new(self.status()),

@@ -110,7 +110,7 @@ impl Chain {
     }
 
     /// Decisions kept, newest first.
-    pub(crate) fn newest_first(&self) -> Vec<Arc<Decision>> {
-        self.kept.iter().rev().cloned().collect()
+    pub(crate) fn newest_first(&self) -> impl Iterator<Item = &Arc<Decision>> {
+        self.kept.iter().rev()
     }
 }

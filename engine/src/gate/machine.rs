@@ -240,7 +240,7 @@ impl GateMachine {
     }
 
     /// Recorded decisions, newest first, at most [`crate::gate::chain::DECISIONS_MAX`].
-    pub fn decisions(&self) -> Vec<Arc<Decision>> {
+    pub fn decisions(&self) -> impl Iterator<Item = &Arc<Decision>> {
         self.chain.newest_first()
     }
 

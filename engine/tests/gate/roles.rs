@@ -72,7 +72,7 @@ fn a_halt_is_latched_until_a_person_clears_it_with_a_reason() {
         shop.ask("v2").reasons
     );
 
-    let mut decisions = shop.machine.decisions();
+    let mut decisions: Vec<_> = shop.machine.decisions().cloned().collect();
     decisions.reverse();
     assert!(decisions.len() >= 4);
     assert_eq!(verify(decisions.iter().map(|decision| &**decision)), Ok(()));
@@ -369,7 +369,7 @@ fn a_checkpoint_changes_nothing() {
             }
         }
         assert!(shop.is_halted(1));
-        shop.machine.decisions()
+        shop.machine.decisions().cloned().collect::<Vec<_>>()
     };
     assert_eq!(through(false), through(true));
 }
