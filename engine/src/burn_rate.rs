@@ -15,6 +15,7 @@
 //! fire the 3-day tier. While less than the long window was observed, the unobserved rest therefore counts as time with
 //! the same traffic and no failures: a tier fires only if `burn * observed / long > factor`. With constant traffic a young
 //! SLO then fires exactly when an old one would (`t = L F b / e`), instead of at once.
+//! Both rules: `docs/decisions/0014-young-and-quiet-slos.md`.
 
 use crate::ring::Tally;
 use crate::slo::{BurnTier, RATIO_ONE, Ratio};

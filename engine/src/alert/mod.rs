@@ -136,6 +136,13 @@ impl Alert {
         self.is_ticking
     }
 
+    /// Whether tier `at` is pending or firing.
+    pub(crate) fn clock_runs(&self, at: usize) -> bool {
+        self.clocks
+            .get(at)
+            .is_some_and(|clock| clock.since.is_some())
+    }
+
     /// The occurrence to show: the current one, else the last resolved one while it is listed.
     pub(crate) fn shown(&self) -> Option<&Arc<AlertRow>> {
         self.current.as_ref().or(self.resolved.as_ref())

@@ -36,12 +36,19 @@ impl Slot {
             .tiers
             .iter()
             .zip(&self.plan.tiers)
-            .map(|(tier, plan)| self.read(tier, plan, coverage))
+            .enumerate()
+            .map(|(at, (tier, plan))| self.read(at, tier, plan, coverage))
             .collect();
         self.alert.step(coverage.now, &self.slo.tiers, &readings)
     }
 
-    fn read(&self, tier: &BurnTier, plan: &TierPlan, coverage: &Coverage<'_>) -> Reading {
+    fn read(
+        &self,
+        at: usize,
+        tier: &BurnTier,
+        plan: &TierPlan,
+        coverage: &Coverage<'_>,
+    ) -> Reading {
         let (long, short) = (self.ring.sum(plan.long), self.ring.sum(plan.short));
         let measure = Measure::of(tier, self.slo.target, long, short);
         if measure.burns() {
@@ -52,6 +59,9 @@ impl Slot {
             } else {
                 Reading::Open
             };
+        }
+        if !self.alert.clock_runs(at) {
+            return Reading::Open;
         }
         let is_over = |burns: bool, tally: Tally, secs| {
             !burns && tally.counts().total() > 0 && coverage.is_complete(self.slo.service_id, secs)

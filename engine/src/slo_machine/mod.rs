@@ -41,9 +41,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// Rows rebuilt per tick, those of alert changes not counted.
-pub const ROWS_PER_TICK: usize = 250;
+pub const ROWS_PER_TICK: usize = 125;
 /// Charts rebuilt per tick.
-pub const HISTORIES_PER_TICK: usize = 50;
+pub const HISTORIES_PER_TICK: usize = 25;
 /// Deltas kept whose second is after `now`; folders hold future spans back, so there are hardly any.
 pub const FUTURE_MAX: usize = 65_536;
 /// Resolved alerts and gaps kept.
