@@ -5,11 +5,12 @@
 //! - **Owns**: one stylesheet.
 //! - **Limits**: lists show at most [`ROWS_MAX`] rows; names are cut at [`text::NAME_CHARS_MAX`] characters.
 //! - **Sources**: WCAG 2.2 (landmarks, names, color never alone), CSP Level 3.
-//! - **Read next**: [`page`], [`fleet`], [`slo`], [`service`], [`decisions`], [`lists`], [`chart`].
+//! - **Read next**: [`page`], [`fleet`], [`slo`], [`service`], [`decisions`], [`lists`], [`health`], [`chart`].
 
 pub mod chart;
 pub mod decisions;
 pub mod fleet;
+pub mod health;
 pub mod lists;
 pub mod page;
 pub mod service;
@@ -20,13 +21,15 @@ pub mod text;
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use engine::identity::ServiceId;
 use engine::slo::SloId;
+use engine::snapshot::Snapshot;
 use maud::Markup;
 use query::api::ApiState;
+use query::problem::Problem;
 
 /// Most rows of a list on one page.
 pub const ROWS_MAX: usize = 200;
@@ -44,14 +47,19 @@ pub fn pages(state: ApiState) -> Router {
         .route("/gate/{id}", get(decision_page))
         .route("/alerts", get(|State(state): State<ApiState>| async move { html(lists::alerts(&state.snapshot())) }))
         .route("/events", get(|State(state): State<ApiState>| async move { html(lists::events(&state.snapshot())) }))
-        .route("/health", get(|State(state): State<ApiState>| async move { html(lists::health(&state.snapshot())) }))
+        .route("/health", get(|State(state): State<ApiState>| async move { html(health::page(&state.snapshot())) }))
         .route("/assets/tidegate.css", get(stylesheet))
+        .route("/{*path}", any(nothing_here))
         .with_state(state)
 }
 
 async fn stylesheet() -> Response {
     (
-        [(header::CONTENT_TYPE, "text/css; charset=utf-8")],
+        [
+            (header::CONTENT_TYPE, "text/css; charset=utf-8"),
+            // Pages come again every 5 s; the stylesheet need not.
+            (header::CACHE_CONTROL, "private, max-age=60"),
+        ],
         include_str!("tidegate.css"),
     )
         .into_response()
@@ -65,11 +73,27 @@ fn html(markup: Markup) -> Response {
     (headers, markup.into_string()).into_response()
 }
 
-fn or_missing(found: Option<Markup>) -> Response {
+fn or_missing(snapshot: &Snapshot, found: Option<Markup>) -> Response {
     match found {
         Some(markup) => html(markup),
-        None => (StatusCode::NOT_FOUND, html(page::missing())).into_response(),
+        None => (StatusCode::NOT_FOUND, html(page::missing(snapshot))).into_response(),
     }
+}
+
+/// An address that is neither a page nor an endpoint: a page for browsers, problem details for programs.
+async fn nothing_here(State(state): State<ApiState>, headers: HeaderMap) -> Response {
+    let accepted = headers.get(header::ACCEPT);
+    let is_browser = accepted
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|accepted| accepted.contains("text/html"));
+    if is_browser {
+        return or_missing(&state.snapshot(), None);
+    }
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "no such page or endpoint: see /v1/openapi.json",
+    )
+    .into_response()
 }
 
 fn parse_id(text: &str) -> Option<u128> {
@@ -78,15 +102,24 @@ fn parse_id(text: &str) -> Option<u128> {
 
 async fn service_page(State(state): State<ApiState>, Path(id): Path<String>) -> Response {
     let snapshot = state.snapshot();
-    or_missing(parse_id(&id).and_then(|id| service::page(&snapshot, ServiceId(id))))
+    or_missing(
+        &snapshot,
+        parse_id(&id).and_then(|id| service::page(&snapshot, ServiceId(id))),
+    )
 }
 
 async fn slo_page(State(state): State<ApiState>, Path(id): Path<String>) -> Response {
     let snapshot = state.snapshot();
-    or_missing(parse_id(&id).and_then(|id| slo::page(&snapshot, SloId(id))))
+    or_missing(
+        &snapshot,
+        parse_id(&id).and_then(|id| slo::page(&snapshot, SloId(id))),
+    )
 }
 
 async fn decision_page(State(state): State<ApiState>, Path(id): Path<String>) -> Response {
     let snapshot = state.snapshot();
-    or_missing(parse_id(&id).and_then(|id| decisions::page(&snapshot, id)))
+    or_missing(
+        &snapshot,
+        parse_id(&id).and_then(|id| decisions::page(&snapshot, id)),
+    )
 }

@@ -1,10 +1,12 @@
 //! One SLO: its budget in numbers and as charts, its windows, its revisions side by side.
 
-use crate::chart::Chart;
+use crate::chart::{Chart, Event};
 use crate::{page, text};
 use engine::slo::{Sli, SloId};
-use engine::snapshot::{BurnState, Counts, SloRow, Snapshot};
-use engine::time::NANOS_PER_SEC;
+use engine::snapshot::{
+    AlertState, BurnState, Counts, RevisionRow, SliceRow, SloRow, Snapshot, TierRow, WindowRow,
+};
+use engine::time::{NANOS_PER_SEC, Timestamp};
 use maud::{Markup, html};
 
 /// Minutes of history the charts show: what was observed, within these bounds.
@@ -17,17 +19,15 @@ pub fn page(snapshot: &Snapshot, id: SloId) -> Option<Markup> {
         p { a href={ "/service/" (query::wire::hex(row.slo.service_id.0)) } { (text::name(&row.slo.service.name)) } ": " (objective(row)) }
         (numbers(snapshot, row))
         (charts(snapshot, row))
-        h2 { "Windows" }
+        h2 { "Alert tiers" }
         (tiers(row))
         h2 { "Revisions side by side" }
         (slices(snapshot, row))
+        h2 { "Windows" }
+        (windows(row))
     };
-    Some(page::frame(
-        snapshot,
-        &text::name(&row.slo.display_name),
-        "",
-        &body,
-    ))
+    let title = text::name(&row.slo.display_name);
+    Some(page::frame(snapshot, &title, "", &body))
 }
 
 fn objective(row: &SloRow) -> String {
@@ -40,42 +40,39 @@ fn objective(row: &SloRow) -> String {
             threshold_nanos as f64 / 1e6
         ),
     };
-    format!(
-        "{} {what}, over {}",
-        text::percent(row.slo.target.as_f64()),
-        text::duration(row.slo.period_secs)
-    )
+    let period = text::duration(row.slo.period_secs);
+    format!("{} {what}, over {period}", text::target(row.slo.target))
 }
 
 fn numbers(snapshot: &Snapshot, row: &SloRow) -> Markup {
+    let period = text::duration(row.slo.period_secs);
     let observed = snapshot.as_of.since(row.observed_since) / NANOS_PER_SEC;
+    let allowed = i64::try_from(row.period.bad)
+        .unwrap_or(i64::MAX)
+        .saturating_add(row.bad_allowed);
     html! {
         dl.facts {
             dt { "Budget left" } dd { (page::budget(row.budget_remaining)) }
-            dt { "Bad of all events" } dd { (text::count(row.period.bad)) " of " (text::count(row.period.total())) }
-            dt { "Bad events still allowed" } dd { (row.bad_allowed) " at the events seen so far" }
-            dt { "Observed" } dd { @if row.period.total() == 0 { "nothing yet" } @else { (text::duration(observed.min(row.slo.period_secs))) " of " (text::duration(row.slo.period_secs)) } }
+            dt { "Bad events" } dd { strong { (text::count(row.period.bad)) } " of " (text::count(row.period.total())) " events; " (text::signed(allowed)) " allowed at the events seen so far, " (text::signed(row.bad_allowed)) " left" }
             dt { "Gone in" } dd { @match row.exhausted_in_secs { Some(0) => { "it is gone" } Some(secs) => { (text::duration(secs)) " at the burn rate of the last hour" } None => { "it does not burn" } } }
-            dt { "Alert" } dd { @match &row.alert { Some(alert) => { (alert.state.name()) ": " (text::words(&alert.text)) } None => { "inactive" } } }
-            @if row.is_stale { dt { "Data" } dd { "no event for 5 min: the last state is carried" } }
-            @if row.slo.implicit { dt { "Defined" } dd { "nowhere: the implicit SLO of a service without a file" } } @else { dt { "Defined" } dd { code { (text::words(&row.slo.defined_at)) } } }
+            dt { "Alert" } dd { @match &row.alert { Some(alert) if alert.state != AlertState::Inactive => { (page::alert(alert.state, alert.severity)) ": " (text::words(&alert.text)) } _ => { "inactive" } } }
+            dt { "Observed" } dd { @if row.period.total() == 0 { "nothing of " (period) } @else { (text::duration(observed.min(row.slo.period_secs))) " of " (period) } ", last event " (text::ago(snapshot.as_of, row.last_event)) }
+            @if row.is_stale { dt { "Data" } dd { span.tag.warn { "! stale" } " no event for 5 min: the last state is carried" } }
+            dt { "Defined" } dd { @if row.slo.implicit { "nowhere: the implicit SLO of a service without a file" } @else { code { (text::words(&row.slo.defined_at)) } } }
         }
     }
 }
 
 /// Per-minute counts of the observed minutes, gaps included.
-fn minutes(snapshot: &Snapshot, row: &SloRow) -> Vec<Counts> {
+pub(crate) fn minutes(snapshot: &Snapshot, row: &SloRow) -> Vec<Counts> {
     let now = snapshot.as_of.secs() / 60;
     let observed = now.saturating_sub(row.observed_since.secs() / 60) + 1;
     let shown = observed.clamp(*MINUTES.start(), *MINUTES.end());
     let first = now.saturating_sub(shown - 1);
     let mut minutes = vec![Counts::default(); shown as usize];
     for point in row.history.iter() {
-        let minute = point.at.secs() / 60;
-        if let Some(slot) = minute
-            .checked_sub(first)
-            .and_then(|index| minutes.get_mut(index as usize))
-        {
+        let index = (point.at.secs() / 60).checked_sub(first);
+        if let Some(slot) = index.and_then(|index| minutes.get_mut(index as usize)) {
             *slot = point.counts;
         }
     }
@@ -83,52 +80,90 @@ fn minutes(snapshot: &Snapshot, row: &SloRow) -> Vec<Counts> {
 }
 
 fn charts(snapshot: &Snapshot, row: &SloRow) -> Markup {
-    let budget = row.slo.target.complement().as_f64();
     let minutes = minutes(snapshot, row);
     let span_secs = minutes.len() as u64 * 60;
-    let burns: Vec<Option<f64>> = minutes
-        .iter()
-        .map(|counts| counts.bad_ratio().map(|ratio| ratio / budget))
-        .collect();
-    let left = burn_down(row, &minutes, budget);
-    let last = |values: &[Option<f64>]| values.iter().rev().flatten().next().copied();
-    let burn = Chart {
-        title: "Burn rate per minute",
-        description: format!(
-            "last {}, 1× spends the budget exactly over the period",
-            text::burn(last(&burns))
-        ),
-        values: burns,
-        span_secs,
-        mark: Some((1.0, "1×")),
-        label: |value| format!("{value:.1}×"),
-    };
-    let down = Chart {
-        title: "Budget left",
-        description: format!("now {}", text::percent_or_dash(row.budget_remaining)),
-        values: left,
-        span_secs,
-        mark: None,
-        label: |value| format!("{:.0} %", value * 100.0),
-    };
-    html! { div.charts { (down.draw()) (burn.draw()) } }
+    let start = snapshot.as_of.minus(span_secs * NANOS_PER_SEC);
+    html! { div.charts { (budget_chart(snapshot, row, &minutes, start)) (burn_chart(snapshot, row, &minutes, start)) } }
 }
 
-/// Remaining budget after each minute, walked back from now: what the later minutes spent is given back.
-fn burn_down(row: &SloRow, minutes: &[Counts], budget: f64) -> Vec<Option<f64>> {
-    let (mut bad, mut total) = (row.period.bad as f64, row.period.total() as f64);
-    let mut left: Vec<Option<f64>> = minutes
+fn budget_chart(snapshot: &Snapshot, row: &SloRow, minutes: &[Counts], start: Timestamp) -> Markup {
+    let now = text::percent_or_dash(row.budget_remaining);
+    let chart = Chart {
+        title: "Budget burn-down",
+        description: format!("{now} left now, of the budget that the events seen so far allow"),
+        values: burn_down(row, minutes),
+        until: snapshot.as_of,
+        span_secs: minutes.len() as u64 * 60,
+        range: (0.0, 1.0),
+        mark: None,
+        events: happened(snapshot, row, start),
+        label: |value| format!("{} %", text::decimal(value * 100.0, 0)),
+    };
+    chart.draw()
+}
+
+fn burn_chart(snapshot: &Snapshot, row: &SloRow, minutes: &[Counts], start: Timestamp) -> Markup {
+    let budget = row.slo.target.complement().as_f64();
+    let burns: Vec<Option<f64>> = minutes
         .iter()
-        .rev()
-        .map(|counts| {
-            let value = (total > 0.0 && budget > 0.0).then(|| 1.0 - bad / (total * budget));
-            bad -= counts.bad as f64;
-            total -= counts.total() as f64;
-            value
-        })
+        .map(|counts| counts.bad_ratio().filter(|_| budget > 0.0))
+        .map(|ratio| ratio.map(|ratio| ratio / budget))
         .collect();
+    let last = burns.iter().rev().flatten().next().copied();
+    let most = burns.iter().flatten().copied().max_by(f64::total_cmp);
+    let chart = Chart {
+        title: "Burn rate, minute by minute",
+        description: format!(
+            "last {}, most {}; 1× spends the budget exactly over the period",
+            text::burn(last),
+            text::burn(most)
+        ),
+        values: burns,
+        until: snapshot.as_of,
+        span_secs: minutes.len() as u64 * 60,
+        range: (0.0, 2.0),
+        mark: Some((1.0, "1×")),
+        events: happened(snapshot, row, start),
+        label: |value| format!("{value}×"),
+    };
+    chart.draw()
+}
+
+/// Remaining budget after each minute, of the budget that today's events allow, walked back from now: so the line
+/// ends at the published number and falls only where bad events are. Empty before the first event.
+pub(crate) fn burn_down(row: &SloRow, minutes: &[Counts]) -> Vec<Option<f64>> {
+    let allowed = row.period.total() as f64 * row.slo.target.complement().as_f64();
+    let mut counts = row.period;
+    let mut left: Vec<Option<f64>> = Vec::with_capacity(minutes.len());
+    for minute in minutes.iter().rev() {
+        let is_observed = counts.total() > 0 && allowed > 0.0;
+        left.push(is_observed.then(|| 1.0 - counts.bad as f64 / allowed));
+        counts.bad = counts.bad.saturating_sub(minute.bad);
+        counts.good = counts.good.saturating_sub(minute.good);
+    }
     left.reverse();
     left
+}
+
+/// Revisions that appeared and decisions that latched since `start`, newest first.
+fn happened(snapshot: &Snapshot, row: &SloRow, start: Timestamp) -> Vec<Event> {
+    let service = snapshot.services.get(&row.slo.service_id);
+    let revisions = service.into_iter().flat_map(|service| &service.revisions);
+    let appeared = revisions.map(|revision| Event {
+        at: revision.first_seen,
+        label: revision.revision.label(),
+    });
+    let decisions = snapshot.decisions.iter();
+    let halted = decisions
+        .filter(|decision| decision.latched && decision.answer.service == row.slo.service)
+        .map(|decision| Event {
+            at: decision.answer.as_of,
+            label: format!("■ halt {}", decision.answer.candidate),
+        });
+    let mut events: Vec<Event> = appeared.chain(halted).collect();
+    events.retain(|event| event.at >= start);
+    events.sort_by_key(|event| std::cmp::Reverse(event.at));
+    events
 }
 
 const fn state(state: BurnState) -> (&'static str, &'static str) {
@@ -143,48 +178,79 @@ const fn state(state: BurnState) -> (&'static str, &'static str) {
 fn tiers(row: &SloRow) -> Markup {
     html! {
         @if row.tiers.is_empty() { p.quiet { "No alert tiers: this SLO never alerts." } } @else {
-            table {
-                thead { tr { th { "Tier" } th { "Severity" } th.num { "Fires above" } th.num { "Long window" } th.num { "Burn" } th.num { "Short window" } th.num { "Burn" } th.num { "Budget burned in it" } th { "State" } } }
-                tbody { @for tier in &row.tiers {
-                    @let (class, word) = state(tier.state);
-                    tr {
-                        th scope="row" { (text::name(&tier.name)) }
-                        td { (tier.severity.name()) }
-                        td.num { (tier.factor_milli as f64 / 1000.0) "×" }
-                        td.num { (text::duration(tier.long_secs)) } td.num { (text::burn(tier.long_burn)) }
-                        td.num { (text::duration(tier.short_secs)) } td.num { (text::burn(tier.short_burn)) }
-                        td.num { (text::percent_or_dash(tier.budget_share)) }
-                        td { span class={ "tag " (class) } { (word) } @if tier.is_guarded { " " span.quiet { "too little traffic to fire" } } }
-                    }
-                } }
-            }
-        }
-        table {
-            thead { tr { th { "Window" } th.num { "Bad of all" } th.num { "Burn" } } }
-            tbody { @for window in &row.windows { tr { th scope="row" { (text::duration(window.window_secs)) } td.num { (text::count(window.counts.bad)) " of " (text::count(window.counts.total())) } td.num { (text::burn(window.burn)) } } } }
+            div.scroll { table {
+                thead { tr { th { "Tier" } th { "Severity" } th { "State" } th.num { "Fires above" } th.num { "Long window" } th.num { "Burn" } th.num { "Short window" } th.num { "Burn" } th.num { "Budget burned" } } }
+                tbody { @for row in &row.tiers { (tier(row)) } }
+            } }
         }
     }
 }
 
-fn slices(snapshot: &Snapshot, row: &SloRow) -> Markup {
-    let service = snapshot.services.get(&row.slo.service_id);
-    let name = |id| {
-        let revision =
-            service.and_then(|service| service.revisions.iter().find(|row| row.revision.id == id));
-        revision.map_or_else(|| "?".to_owned(), |row| text::name(&row.revision.label()))
-    };
-    let first = row.slices.first();
+fn tier(tier: &TierRow) -> Markup {
+    let (class, word) = state(tier.state);
     html! {
-        @if let Some(first) = first {
-            table {
-                thead { tr { th { "Revision" } @for window in &first.windows { th.num { (text::duration(window.window_secs)) } th.num { "Burn" } } } }
-                tbody { @for slice in &row.slices {
-                    tr {
-                        th scope="row" { (name(slice.revision)) }
-                        @for window in &slice.windows { td.num { (text::count(window.counts.bad)) " of " (text::count(window.counts.total())) } td.num { (text::burn(window.burn)) } }
-                    }
-                } }
+        tr {
+            th.name scope="row" { (text::name(&tier.name)) }
+            td { (tier.severity.name()) }
+            td { span class={ "tag " (class) } { (word) } @if tier.is_guarded { div.quiet { "too little traffic to fire" } } }
+            td.num { (tier.factor_milli as f64 / 1000.0) "×" }
+            td.num { (text::duration(tier.long_secs)) }
+            td.num { (text::burn(tier.long_burn)) }
+            td.num { (text::duration(tier.short_secs)) }
+            td.num { (text::burn(tier.short_burn)) }
+            td.num { (text::percent_or_dash(tier.budget_share)) }
+        }
+    }
+}
+
+fn windows(row: &SloRow) -> Markup {
+    html! {
+        table {
+            thead { tr { th.num { "Window" } th.num { "Bad of all" } th.num { "Bad share" } th.num { "Burn" } } }
+            tbody { @for window in &row.windows { tr { th.num scope="row" { (text::duration(window.window_secs)) } (counts(window)) } } }
+        }
+    }
+}
+
+/// Three cells: bad of all, share, burn.
+fn counts(window: &WindowRow) -> Markup {
+    html! {
+        td.num { (text::of(window.counts.bad, window.counts.total())) }
+        td.num { (text::percent_or_dash(window.counts.bad_ratio())) }
+        td.num { (text::burn(window.burn)) }
+    }
+}
+
+fn slices(snapshot: &Snapshot, row: &SloRow) -> Markup {
+    let Some(first) = row.slices.first() else {
+        return html! { p.quiet { "No revision has served a request in the last 6 h." } };
+    };
+    html! {
+        div.scroll { table.grouped {
+            thead {
+                tr { th rowspan="2" { "Revision" } @for window in &first.windows { th.group colspan="3" scope="colgroup" { "Last " (text::duration(window.window_secs)) } } }
+                tr { @for _ in &first.windows { th.num { "Bad of all" } th.num { "Share" } th.num { "Burn" } } }
             }
-        } @else { p.quiet { "No revision has served a request in the last 6 h." } }
+            tbody { @for slice in &row.slices { (self::slice(snapshot, row, slice)) } }
+        } }
+    }
+}
+
+fn slice(snapshot: &Snapshot, row: &SloRow, slice: &SliceRow) -> Markup {
+    let service = snapshot.services.get(&row.slo.service_id);
+    let mut revisions = service.into_iter().flat_map(|service| &service.revisions);
+    let revision = revisions.find(|row| row.revision.id == slice.revision);
+    html! {
+        tr {
+            th.name scope="row" { @match revision { Some(row) => { (text::name(&row.revision.label())) (standing(row)) } None => { "?" } } }
+            @for window in &slice.windows { (counts(window)) }
+        }
+    }
+}
+
+fn standing(row: &RevisionRow) -> Markup {
+    html! {
+        @if row.is_known_good { div.quiet { "✓ known good" } }
+        @if !row.is_live { div.quiet { "gone" } }
     }
 }
