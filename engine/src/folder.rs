@@ -39,7 +39,7 @@ use units::{Change, Unit, unit_key};
 pub const WINDOW_NANOS: u64 = 600 * NANOS_PER_SEC;
 
 /// Rows whose table slots are read ahead together.
-const CHUNK: usize = 128;
+const CHUNK: usize = 64;
 
 /// Index of the anomaly that folders detect themselves.
 const ID_CONFLICT: Counter = Counter::Anomaly(anomaly::ID_CONFLICT.trailing_zeros() as u8);

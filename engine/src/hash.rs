@@ -28,16 +28,12 @@ pub struct HashSeed(pub u64, pub u64);
 impl HashSeed {
     /// The virtual shard of a trace, in `0..SHARDS`.
     pub fn shard(self, trace_id: u128) -> u8 {
-        let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
-        hasher.write(&trace_id.to_le_bytes());
-        (hasher.finish() % SHARDS as u64) as u8
+        (self.fingerprint(&trace_id.to_le_bytes()) % SHARDS as u64) as u8
     }
 
     /// A keyed 64-bit fingerprint of `bytes`.
     pub fn fingerprint(self, bytes: &[u8]) -> u64 {
-        let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
-        hasher.write(bytes);
-        hasher.finish()
+        SipHasher13::new_with_keys(self.0, self.1).hash(bytes)
     }
 
     /// A keyed 128-bit fingerprint of `bytes`.

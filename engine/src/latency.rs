@@ -25,24 +25,22 @@ pub const fn margin_edge_nanos(j: usize) -> u64 {
     edge_nanos(j) / 10 * 11
 }
 
+/// All edges, ascending: `T_0 < 1.1 T_0 < T_1 < ...`.
+const EDGES: [u64; 2 * LATENCY_EDGES] = {
+    let mut edges = [0; 2 * LATENCY_EDGES];
+    let mut j = 0;
+    while j < LATENCY_EDGES {
+        edges[2 * j] = edge_nanos(j);
+        edges[2 * j + 1] = margin_edge_nanos(j);
+        j += 1;
+    }
+    edges
+};
+
 /// The bucket of `duration_nanos`: how many of the sorted edges `T_0 < 1.1 T_0 < T_1 < ...` it exceeds.
 /// O(log edges).
 pub fn bucket(duration_nanos: u64) -> u8 {
-    let (mut low, mut high) = (0usize, 2 * LATENCY_EDGES);
-    while low < high {
-        let middle = usize::midpoint(low, high);
-        let edge = if middle.is_multiple_of(2) {
-            edge_nanos(middle / 2)
-        } else {
-            margin_edge_nanos(middle / 2)
-        };
-        if duration_nanos > edge {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    low as u8
+    EDGES.partition_point(|edge| duration_nanos > *edge) as u8
 }
 
 /// First bucket whose durations all exceed `T_j` (sum from here = "slower than T_j").

@@ -6,38 +6,33 @@
 
 use super::generations::{Generations, Table};
 use crate::hash::HashSeed;
-use crate::span::SpanBatch;
-use siphasher::sip::SipHasher13;
-use std::hash::Hasher;
+use crate::span::{DURATION_UNKNOWN, SpanBatch};
 
 /// The key of one span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ItemKey {
     /// Of (trace id, span id, kind); never 0. A client and a server that share a span id (Zipkin) are two items.
     pub(super) ids: u64,
-    /// Of the ids and (start, end, duration known, status).
+    /// Of `ids` and (start, end, status, whether the duration is known).
     pub(super) content: u64,
 }
 
 impl ItemKey {
     /// The key of `row`.
     pub(super) fn of(seed: HashSeed, batch: &SpanBatch, row: usize) -> Self {
-        let mut ids = [0u8; 32];
-        ids[..16].copy_from_slice(&batch.trace_id[row].to_le_bytes());
-        ids[16..24].copy_from_slice(&batch.span_id[row].to_le_bytes());
-        ids[24] = batch.kind[row];
-        let mut content = [0u8; 32];
-        content[..8].copy_from_slice(&batch.start[row].to_le_bytes());
-        content[8..16].copy_from_slice(&batch.end[row].to_le_bytes());
-        content[16..24].copy_from_slice(&batch.duration[row].to_le_bytes());
-        content[24] = batch.status[row];
-        let mut hasher = SipHasher13::new_with_keys(seed.0, seed.1);
-        hasher.write(&ids);
-        let of_ids = hasher.finish();
-        hasher.write(&content);
+        let mut bytes = [0u8; 32];
+        bytes[..16].copy_from_slice(&batch.trace_id[row].to_le_bytes());
+        bytes[16..24].copy_from_slice(&batch.span_id[row].to_le_bytes());
+        bytes[24] = batch.kind[row];
+        let ids = seed.fingerprint(&bytes).max(1);
+        bytes[..8].copy_from_slice(&ids.to_le_bytes());
+        bytes[8..16].copy_from_slice(&batch.start[row].to_le_bytes());
+        bytes[16..24].copy_from_slice(&batch.end[row].to_le_bytes());
+        bytes[24] = batch.status[row];
+        bytes[25] = u8::from(batch.duration[row] == DURATION_UNKNOWN);
         Self {
-            ids: of_ids.max(1),
-            content: hasher.finish(),
+            ids,
+            content: seed.fingerprint(&bytes),
         }
     }
 }

@@ -362,6 +362,17 @@ fn routes_forget_ids_and_are_few() {
     assert!((0..5_000).all(|index| u64::from(number(&format!("r{index:a>9}"))) < ROUTES));
 }
 
+#[test]
+fn fingerprints_are_siphash_1_3_whatever_the_length() {
+    use std::hash::Hasher;
+    for length in 0..40u8 {
+        let bytes: Vec<u8> = (0..length).collect();
+        let mut streamed = siphasher::sip::SipHasher13::new_with_keys(SEED.0, SEED.1);
+        streamed.write(&bytes);
+        assert_eq!(SEED.fingerprint(&bytes), streamed.finish());
+    }
+}
+
 /// How the 64 shards may be spread.
 fn spread(folders: usize) -> Vec<Folder> {
     (0..folders)
@@ -406,8 +417,18 @@ fn total(ticks: Vec<Delta>) -> Delta {
     total
 }
 
+/// Cases of each property: 10,000 in the long lane.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the lane is told by the environment"
+)]
+fn cases() -> u32 {
+    let long = std::env::var("TIDEGATE_LONG").is_ok_and(|value| value == "1");
+    if long { 10_000 } else { 1_000 }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases()) })]
 
     /// Scenario: random traffic of two services in two revisions, with copies, conflicts, retries, health checks,
     /// clocks ahead and unknown durations; then the same spans shuffled, repeated and batched otherwise.

@@ -10,8 +10,6 @@ use crate::identity::ServiceId;
 use crate::latency;
 use crate::span::{DURATION_UNKNOWN, SpanBatch};
 use crate::time::Timestamp;
-use siphasher::sip::SipHasher13;
-use std::hash::Hasher;
 
 /// Latency bucket of a unit whose duration is unknown.
 pub(super) const LATENCY_UNKNOWN: u8 = u8::MAX;
@@ -67,9 +65,7 @@ pub(super) fn unit_key(seed: HashSeed, trace_id: u128, service: ServiceId) -> u6
     let mut bytes = [0u8; 32];
     bytes[..16].copy_from_slice(&trace_id.to_le_bytes());
     bytes[16..].copy_from_slice(&service.0.to_le_bytes());
-    let mut hasher = SipHasher13::new_with_keys(seed.0, seed.1);
-    hasher.write(&bytes);
-    hasher.finish().max(1)
+    seed.fingerprint(&bytes).max(1)
 }
 
 /// What an entry span changes.
@@ -83,12 +79,18 @@ pub(super) enum Change {
     Replaced(Unit),
 }
 
-/// One generation of units: keys apart from bodies, so that a search touches 8 bytes a slot. 48 bytes a slot in all.
+/// One slot of the table; key 0 = free. 48 bytes, so that a search mostly touches one cache line.
+#[derive(Debug, Clone, Copy, Default)]
+struct Slot {
+    key: u64,
+    unit: Unit,
+}
+
+/// One generation of units: linear probing, no deletion.
 #[derive(Debug, Default)]
 pub(super) struct Units {
-    /// Power-of-two many; 0 = free.
-    keys: Vec<u64>,
-    bodies: Vec<Unit>,
+    /// Power-of-two many.
+    slots: Vec<Slot>,
     len: usize,
 }
 
@@ -99,7 +101,7 @@ impl Table for Units {
 
     fn clear(&mut self) {
         if self.len > 0 {
-            self.keys.fill(0);
+            self.slots.fill(Slot::default());
             self.len = 0;
         }
     }
@@ -109,21 +111,21 @@ impl Units {
     /// See [`super::keys::Keys::touch`].
     #[inline]
     pub(super) fn touch(&self, key: u64) -> u64 {
-        match self.keys.len() {
+        match self.slots.len() {
             0 => 0,
-            slots => self.keys[key as usize & (slots - 1)],
+            slots => self.slots[key as usize & (slots - 1)].key,
         }
     }
 
     /// The slot of `key`, or the free one where it belongs. The table is never empty or full here.
     #[inline]
-    fn slot(&self, key: u64) -> usize {
-        let mask = self.keys.len() - 1;
+    fn slot(&mut self, key: u64) -> &mut Slot {
+        let mask = self.slots.len() - 1;
         let mut at = key as usize & mask;
-        while self.keys[at] != 0 && self.keys[at] != key {
+        while self.slots[at].key != 0 && self.slots[at].key != key {
             at = (at + 1) & mask;
         }
-        at
+        &mut self.slots[at]
     }
 
     fn get_mut(&mut self, key: u64) -> Option<&mut Unit> {
@@ -131,28 +133,22 @@ impl Units {
             return None;
         }
         let slot = self.slot(key);
-        (self.keys[slot] == key).then(|| &mut self.bodies[slot])
+        (slot.key == key).then_some(&mut slot.unit)
     }
 
     fn insert(&mut self, key: u64, unit: Unit) {
-        if (self.len + 1) * 4 > self.keys.len() * 3 {
+        if (self.len + 1) * 4 > self.slots.len() * 3 {
             self.grow();
         }
-        let slot = self.slot(key);
-        self.keys[slot] = key;
-        self.bodies[slot] = unit;
+        *self.slot(key) = Slot { key, unit };
         self.len += 1;
     }
 
     fn grow(&mut self) {
-        let slots = (self.keys.len() * 2).max(64);
-        let keys = std::mem::replace(&mut self.keys, vec![0; slots]);
-        let bodies = std::mem::replace(&mut self.bodies, vec![Unit::default(); slots]);
-        for (key, unit) in keys.into_iter().zip(bodies) {
-            if key != 0 {
-                let slot = self.slot(key);
-                self.keys[slot] = key;
-                self.bodies[slot] = unit;
+        let wider = vec![Slot::default(); (self.slots.len() * 2).max(64)];
+        for held in std::mem::replace(&mut self.slots, wider) {
+            if held.key != 0 {
+                *self.slot(held.key) = held;
             }
         }
     }

@@ -7,6 +7,8 @@ use std::fmt::Write;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Patterns {
     exact: Vec<String>,
+    /// Bit n: some exact pattern has n bytes (63 and more share a bit). Most text is told apart by this alone.
+    lengths: u64,
     wild: Vec<String>,
 }
 
@@ -18,14 +20,24 @@ impl Patterns {
             .cloned()
             .partition(|pattern| pattern.contains('*'));
         exact.sort_unstable();
-        Self { exact, wild }
+        let lengths = exact
+            .iter()
+            .fold(0, |bits, pattern| bits | length_bit(pattern));
+        Self {
+            exact,
+            lengths,
+            wild,
+        }
     }
 
     /// Whether `text` matches one of them. O(log exact + wild * length).
     pub(super) fn match_text(&self, text: &str) -> bool {
-        self.exact
-            .binary_search_by(|pattern| pattern.as_str().cmp(text))
-            .is_ok()
+        let known = self.lengths & length_bit(text) != 0;
+        known
+            && self
+                .exact
+                .binary_search_by(|pattern| pattern.as_str().cmp(text))
+                .is_ok()
             || self
                 .wild
                 .iter()
@@ -52,6 +64,10 @@ impl Patterns {
             .iter()
             .any(|pattern| pattern.bytes().all(|byte| byte == b'*'))
     }
+}
+
+fn length_bit(text: &str) -> u64 {
+    1 << text.len().min(63)
 }
 
 /// Greedy matching with one point to fall back to: O(pattern * text) at worst, no recursion.
