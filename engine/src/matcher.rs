@@ -65,7 +65,7 @@ impl Condition {
         match &self.source {
             Source::Name => {
                 let matching: Vec<bool> = (0..batch.names.len())
-                    .map(|code| self.patterns.match_text(batch.names.text(code)))
+                    .map(|code| self.patterns.match_text(batch.names.get(code)))
                     .collect();
                 mask.add_codes(&matching, &batch.name, None);
             }

@@ -22,7 +22,7 @@ impl Patterns {
         exact.sort_unstable();
         let lengths = exact
             .iter()
-            .fold(0, |bits, pattern| bits | length_bit(pattern));
+            .fold(0, |bits, pattern| bits | length_bit(pattern.as_bytes()));
         Self {
             exact,
             lengths,
@@ -31,32 +31,34 @@ impl Patterns {
     }
 
     /// Whether `text` matches one of them. O(log exact + wild * length).
-    pub(super) fn match_text(&self, text: &str) -> bool {
+    pub(super) fn match_text(&self, text: &[u8]) -> bool {
         let known = self.lengths & length_bit(text) != 0;
         known
             && self
                 .exact
-                .binary_search_by(|pattern| pattern.as_str().cmp(text))
+                .binary_search_by(|pattern| pattern.as_bytes().cmp(text))
                 .is_ok()
             || self
                 .wild
                 .iter()
-                .any(|pattern| matches_wild(pattern.as_bytes(), text.as_bytes()))
+                .any(|pattern| matches_wild(pattern.as_bytes(), text))
     }
 
     /// Whether a stored value matches: numbers by their decimal text, booleans as `true` and `false`. Bytes and
     /// nested values have no text: only a pattern of nothing but `*` ("it is there") matches them.
     pub(super) fn match_value(&self, kind: ValueKind, bytes: &[u8], scratch: &mut String) -> bool {
+        if kind == ValueKind::Text {
+            return self.match_text(bytes);
+        }
         scratch.clear();
         let written = match Value::read(kind, bytes) {
-            Value::Text(text) => return self.match_text(text),
             Value::Int(int) => write!(scratch, "{int}"),
             Value::Double(double) => write!(scratch, "{double}"),
             Value::Bool(flag) => write!(scratch, "{flag}"),
             Value::Empty => Ok(()),
-            Value::Bytes(_) | Value::Nested(_) => return self.accepts_anything(),
+            Value::Text(_) | Value::Bytes(_) | Value::Nested(_) => return self.accepts_anything(),
         };
-        written.is_ok() && self.match_text(scratch)
+        written.is_ok() && self.match_text(scratch.as_bytes())
     }
 
     fn accepts_anything(&self) -> bool {
@@ -66,7 +68,7 @@ impl Patterns {
     }
 }
 
-fn length_bit(text: &str) -> u64 {
+fn length_bit(text: &[u8]) -> u64 {
     1 << text.len().min(63)
 }
 

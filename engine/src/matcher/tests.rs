@@ -46,7 +46,11 @@ fn wildcards_stand_for_any_run() {
     ];
     for (pattern, text, expected) in table {
         let patterns = Patterns::new(&[pattern.to_owned()]);
-        assert_eq!(patterns.match_text(text), expected, "{pattern} on {text}");
+        assert_eq!(
+            patterns.match_text(text.as_bytes()),
+            expected,
+            "{pattern} on {text}"
+        );
     }
 }
 
