@@ -23,7 +23,7 @@ const RESOURCES_MAX: usize = 4_096;
 /// Most encoded bytes remembered.
 const BYTES_MAX: usize = 8 << 20;
 /// Depth of a resource: request, resource spans, resource.
-const DEPTH: u32 = 2;
+pub(super) const DEPTH: u32 = 2;
 
 /// A resource and what was odd about it; every span of it carries those anomalies.
 #[derive(Clone)]

@@ -6,8 +6,8 @@
 use super::DecodeLimits;
 use super::batch::{Builder, Context};
 use super::error::{DecodeError, Problem, RejectReason, Rejected, Stop};
-use super::resource::{Known, Resources};
-use super::schema::{Check, REQUEST, SCOPE, SPAN, text};
+use super::resource::{DEPTH as RESOURCE_DEPTH, Known, Resources};
+use super::schema::{Check, REQUEST, RESOURCE, SCOPE, SPAN, text};
 use super::span::{Children, RawSpan, SPAN_DEPTH};
 use super::value::{Merged, cut_text};
 use super::wire::{BYTES, Wire, key};
@@ -195,16 +195,23 @@ impl<'a> Walk<'_, 'a> {
             }
         }
         let encoded = resource.into_bytes();
-        let known = self
-            .resources
-            .get(&encoded, &self.context.limits, &mut self.check)?;
+        let mut known = None;
         for scope in scopes {
-            self.scope_spans(scope, &known)?;
+            self.scope_spans(scope, &encoded, &mut known)?;
         }
-        Ok(())
+        match known {
+            Some(_) => Ok(()),
+            // Without spans nobody needs it, but it must be valid all the same.
+            None => self.check.message(&RESOURCE, &encoded, RESOURCE_DEPTH),
+        }
     }
 
-    fn scope_spans(&mut self, bytes: &'a [u8], resource: &Known) -> Result<(), Stop> {
+    fn scope_spans(
+        &mut self,
+        bytes: &'a [u8],
+        resource: &[u8],
+        known: &mut Option<Known>,
+    ) -> Result<(), Stop> {
         let mut scope = Merged::default();
         let mut spans = Vec::new();
         let mut wire = Wire::new(bytes);
@@ -222,6 +229,14 @@ impl<'a> Walk<'_, 'a> {
         if spans.is_empty() {
             return Ok(());
         }
+        let resource = match known {
+            Some(known) => known,
+            None => known.insert(self.resources.get(
+                resource,
+                &self.context.limits,
+                &mut self.check,
+            )?),
+        };
         let mut origin = Origin {
             resource: Known {
                 anomalies: resource.anomalies | anomalies,

@@ -1,0 +1,102 @@
+//! Empties: 64 MiB of nothing must cost neither time nor memory. Alone in its process, because it reads the peak of
+//! the process's memory.
+
+use engine::hash::HashSeed;
+use engine::time::Timestamp;
+use ingest::otlp::{DecodeError, DecodeLimits, Decoder};
+use std::time::Duration;
+use tokio::time::Instant;
+
+const BODY_BYTES: usize = 64 << 20;
+const RECEIVED: Timestamp = Timestamp(1_767_225_600_000_000_000);
+
+/// `field` around `content`.
+fn wrap(field: u8, content: &[u8]) -> Vec<u8> {
+    let mut out = vec![field << 3 | 2];
+    let mut len = content.len();
+    while len >= 0x80 {
+        out.push(len as u8 | 0x80);
+        len >>= 7;
+    }
+    out.push(len as u8);
+    out.extend_from_slice(content);
+    out
+}
+
+/// 64 MiB of `item`.
+fn many(item: &[u8]) -> Vec<u8> {
+    item.repeat(BODY_BYTES / item.len())
+}
+
+/// Peak resident bytes of this process, where the system tells.
+fn peak_bytes() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kib: usize = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib * 1_024)
+}
+
+#[test]
+fn empties_are_refused_by_the_budget_before_they_cost_anything() {
+    let spans = |spans: &[u8]| wrap(1, &wrap(2, spans));
+    let span = |fields: &[u8]| spans(&wrap(2, fields));
+    let valid = [
+        &[0x0a, 16][..],
+        &[7; 16],
+        &[0x12, 8],
+        &[7; 8],
+        &[0x41],
+        &RECEIVED.0.to_le_bytes(),
+    ]
+    .concat();
+    let bombs = [
+        ("empty spans", spans(&many(&[0x12, 0]))),
+        (
+            "empty attributes of one span",
+            span(&[valid.clone(), many(&[0x4a, 0])].concat()),
+        ),
+        (
+            "empty events of one span",
+            span(&[valid.clone(), many(&[0x5a, 0])].concat()),
+        ),
+        (
+            "empty links of one span",
+            span(&[valid.clone(), many(&[0x6a, 0])].concat()),
+        ),
+        (
+            "elements of one list",
+            span(&[valid, wrap(9, &wrap(2, &wrap(5, &many(&[0x0a, 0]))))].concat()),
+        ),
+        ("empty resource spans", many(&[0x0a, 0])),
+        ("empty scope spans", wrap(1, &many(&[0x12, 0]))),
+        (
+            "empty resource attributes",
+            wrap(1, &wrap(1, &many(&[0x0a, 0]))),
+        ),
+        ("unknown fields", many(&[0x12, 0])),
+    ];
+    let mut decoder = Decoder::new(DecodeLimits::default());
+    for (name, body) in &bombs {
+        let before = peak_bytes();
+        let fastest = (0..3).map(|_| refuse(&mut decoder, body, name)).min();
+        let fastest = fastest.unwrap_or_default();
+        let growth = before.and_then(|before| Some(peak_bytes()?.saturating_sub(before)));
+        println!("{name}: {fastest:?}, peak memory grew by {growth:?} bytes");
+        assert!(fastest < Duration::from_millis(100), "{name}: {fastest:?}");
+        assert!(growth.unwrap_or(0) < 80 << 20, "{name}: {growth:?}");
+    }
+}
+
+fn refuse(decoder: &mut Decoder, body: &[u8], name: &str) -> Duration {
+    let start = Instant::now();
+    let error = decoder
+        .decode_traces(body, RECEIVED, HashSeed(1, 2))
+        .unwrap_err();
+    let elapsed = start.elapsed();
+    assert!(
+        matches!(error, DecodeError::TooManyItems { .. }),
+        "{name}: {error}"
+    );
+    assert!(error.is_too_large());
+    elapsed
+}
