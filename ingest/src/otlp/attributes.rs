@@ -8,9 +8,9 @@
 use super::column::Column;
 use super::error::Stop;
 use super::schema::{ANY_VALUE, Check, text};
-use super::value::{AnyValue, KeyValue, SPAN_VALUE_DEPTH};
-use super::wire::{BYTES, key};
-use engine::span::{AttributeColumn, anomaly};
+use super::value::{AnyValue, KeyValue, SPAN_VALUE_DEPTH, usual_bool, usual_int, usual_text};
+use super::wire::{BYTES, key, same};
+use engine::span::{AttributeColumn, ValueKind, anomaly};
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -121,8 +121,13 @@ impl Attributes {
     #[inline(always)]
     fn value_of<'a>(&self, key: u16, encoded: &'a [u8]) -> Option<&'a [u8]> {
         let key = self.keys.get(usize::from(key))?;
-        match encoded.strip_prefix(&*key.prefix)? {
-            [len, value @ ..] if *len < 0x80 && value.len() == usize::from(*len) => Some(value),
+        let (prefix, rest) = encoded.split_at_checked(key.prefix.len())?;
+        match rest {
+            [len, value @ ..]
+                if *len < 0x80 && value.len() == usize::from(*len) && same(prefix, &key.prefix) =>
+            {
+                Some(value)
+            }
             _ => None,
         }
     }
@@ -192,30 +197,64 @@ impl Attributes {
         limits: AttributeLimits,
         check: &mut Check,
     ) -> Result<u16, Stop> {
-        let mut value = AnyValue::read(encoded, check, SPAN_VALUE_DEPTH)?;
-        value.checked |= checked;
-        let mut anomalies = 0;
-        if value.stored().len() > limits.value_bytes_max {
-            anomalies |= cut(&mut value, limits.value_bytes_max)?;
+        if let Some(text) = usual_text(encoded)
+            && text.len() <= limits.value_bytes_max
+        {
+            return self.place(row, key, (ValueKind::Text, text, checked));
         }
+        if let Some(int) = usual_int(encoded) {
+            return self.place(row, key, (ValueKind::Int, &int.to_le_bytes(), true));
+        }
+        if let Some(bool) = usual_bool(encoded) {
+            return self.place(row, key, (ValueKind::Bool, &[bool], true));
+        }
+        self.push_unusual(row, key, encoded, limits, check)
+    }
+
+    #[inline(never)]
+    fn push_unusual(
+        &mut self,
+        row: usize,
+        key: u16,
+        encoded: &[u8],
+        limits: AttributeLimits,
+        check: &mut Check,
+    ) -> Result<u16, Stop> {
+        let mut value = AnyValue::read(encoded, check, SPAN_VALUE_DEPTH)?;
+        let anomalies = match value.cut(limits.value_bytes_max) {
+            true => anomaly::TRUNCATED_VALUE,
+            false => 0,
+        };
+        Ok(anomalies | self.place(row, key, (value.kind, value.stored(), true))?)
+    }
+
+    /// Puts a value (kind, bytes, whether text is known to be UTF-8) into its column; the last of a repeated key wins.
+    #[inline(always)]
+    fn place(
+        &mut self,
+        row: usize,
+        key: u16,
+        (kind, value, checked): (ValueKind, &[u8], bool),
+    ) -> Result<u16, Stop> {
         let entry = &mut self.keys[usize::from(key)];
+        let mut anomalies = 0;
         if entry.row == row as u32 {
             self.columns[usize::from(entry.column)].retract(row);
-            anomalies |= anomaly::DUPLICATE_ATTRIBUTE;
+            anomalies = anomaly::DUPLICATE_ATTRIBUTE;
         }
         entry.row = row as u32;
-        let mut column = entry.columns[value.kind as usize];
+        let mut column = entry.columns[kind as usize];
         if column == NONE {
             column = self.columns.len() as u16;
-            entry.columns[value.kind as usize] = column;
-            self.columns.push(Column::new(value.kind));
+            entry.columns[kind as usize] = column;
+            self.columns.push(Column::new(kind));
         }
         entry.column = column;
         let target = &mut self.columns[usize::from(column)];
         if target.is_empty() {
             self.active.push((key, column));
         }
-        target.push(row, value.stored(), value.checked)?;
+        target.push(row, value, checked)?;
         Ok(anomalies)
     }
 
@@ -281,16 +320,4 @@ fn prefix(text: &str) -> Vec<u8> {
     prefix.extend_from_slice(text.as_bytes());
     prefix.push(key(2, BYTES) as u8);
     prefix
-}
-
-#[cold]
-fn cut(value: &mut AnyValue<'_>, bytes_max: usize) -> Result<u16, Stop> {
-    if !value.checked {
-        super::value::is_storable(value.kind, value.stored())?;
-        value.checked = true;
-    }
-    match value.cut(bytes_max) {
-        true => Ok(anomaly::TRUNCATED_VALUE),
-        false => Ok(0),
-    }
 }

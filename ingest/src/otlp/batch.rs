@@ -10,6 +10,7 @@ use super::schema::{Check, EVENT, KEY_VALUE, LINK, text};
 use super::span::{Children, Judged, RawSpan, SPAN_DEPTH};
 use super::tracestate;
 use super::value::cut_text;
+use super::wire::same;
 use engine::hash::HashSeed;
 use engine::span::{
     ROWS_MAX, Resource, Scope, SpanBatch, SpanEvent, SpanLink, SparseText, anomaly,
@@ -236,7 +237,7 @@ impl Builder {
         anomalies: &mut u16,
     ) -> Result<u16, Stop> {
         if let Some(last) = self.last_name
-            && self.names.get(last) == name
+            && same(self.names.get(last), name)
         {
             return Ok(last);
         }

@@ -6,7 +6,8 @@
 //! alone, never on what was decoded before it. Source: Arrow's dictionary and variable-size binary layouts.
 
 use super::error::Stop;
-use super::value::is_storable;
+use super::schema::text;
+use super::wire::same;
 use arrow_buffer::{BooleanBuffer, Buffer};
 use engine::span::{ColumnData, DICTIONARY_MAX, ValueKind, ValueTable};
 use foldhash::fast::RandomState;
@@ -34,12 +35,18 @@ struct Table {
 
 impl Table {
     #[inline(always)]
-    fn get(&self, index: usize) -> &[u8] {
+    fn range(&self, index: usize) -> (u32, u32) {
         let start = match index {
             0 => 0,
-            _ => self.ends[index - 1] as usize,
+            _ => self.ends[index - 1],
         };
-        &self.bytes[start..self.ends[index] as usize]
+        (start, self.ends[index])
+    }
+
+    #[inline(always)]
+    fn get(&self, index: usize) -> &[u8] {
+        let (start, end) = self.range(index);
+        &self.bytes[start as usize..end as usize]
     }
 
     #[inline(always)]
@@ -94,7 +101,7 @@ impl Dictionary {
         loop {
             match self.slots[slot] {
                 0 => return Err(slot),
-                taken if self.get(taken - 1) == value => return Ok(taken - 1),
+                taken if same(self.get(taken - 1), value) => return Ok(taken - 1),
                 _ => slot = (slot + 1) & mask,
             }
         }
@@ -140,89 +147,104 @@ impl Dictionary {
 pub(super) struct Column {
     /// Type of its values.
     pub(super) kind: ValueKind,
-    /// One code a row, up to the last row that has a value; unused once raw.
+    /// Rows so far, up to the last one that has a value.
+    rows: usize,
+    /// The last value, and where the dictionary keeps it; an impossible range when there is none.
+    last: u16,
+    last_range: (u32, u32),
+    /// One code a row; unused once raw.
     codes: Vec<u16>,
     dictionary: Dictionary,
     /// One value a row, once there are too many distinct ones.
     raw: Option<Table>,
     /// Which rows have a value, once some row has none.
     present: Option<Vec<u8>>,
-    last: u16,
 }
+
+const NO_RANGE: (u32, u32) = (1, 0);
 
 impl Column {
     pub(super) fn new(kind: ValueKind) -> Self {
         Self {
             kind,
+            rows: 0,
+            last: 0,
+            last_range: NO_RANGE,
             codes: Vec::new(),
             dictionary: Dictionary::default(),
             raw: None,
             present: None,
-            last: 0,
         }
     }
 
     /// Whether it has no row yet.
-    pub(super) fn is_empty(&self) -> bool {
-        self.rows() == 0
-    }
-
     #[inline(always)]
-    fn rows(&self) -> usize {
-        match &self.raw {
-            None => self.codes.len(),
-            Some(raw) => raw.ends.len(),
-        }
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows == 0
     }
 
     /// Stores `value` for `row`, which must not have one. `checked` says that text is known to be UTF-8.
     #[inline(always)]
     pub(super) fn push(&mut self, row: usize, value: &[u8], checked: bool) -> Result<(), Stop> {
-        if self.rows() != row {
+        if self.rows != row {
             self.pad(row);
         }
+        self.rows = row + 1;
         if let Some(present) = &mut self.present {
             if present.len() * 8 <= row {
                 present.push(0);
             }
             present[row / 8] |= 1 << (row % 8);
         }
-        if self.raw.is_none()
-            && !self.codes.is_empty()
-            && self.dictionary.len() > 0
-            && self.dictionary.get(self.last) == value
-        {
+        let (start, end) = self.last_range;
+        let last = self
+            .dictionary
+            .table
+            .bytes
+            .get(start as usize..end as usize);
+        if last.is_some_and(|last| same(last, value)) {
             self.codes.push(self.last);
             return Ok(());
         }
         self.store(value, checked)
     }
 
-    #[inline]
+    /// Stores a value that is not the last one.
+    #[inline(always)]
     fn store(&mut self, value: &[u8], checked: bool) -> Result<(), Stop> {
         if let Some(raw) = &mut self.raw {
-            if !checked {
-                is_storable(self.kind, value)?;
+            if !checked && self.kind == ValueKind::Text {
+                text(value)?;
             }
             raw.push(value);
             return Ok(());
         }
-        let code = match self.dictionary.find(value) {
-            Ok(code) => code,
-            Err(slot) => {
-                if !checked {
-                    is_storable(self.kind, value)?;
-                }
-                if self.is_high_cardinality() {
-                    self.make_raw().push(value);
-                    return Ok(());
-                }
-                self.dictionary.insert(slot, value)
-            }
-        };
+        match self.dictionary.find(value) {
+            Ok(code) => self.push_code(code),
+            Err(slot) => return self.store_new(slot, value, checked),
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn store_new(&mut self, slot: usize, value: &[u8], checked: bool) -> Result<(), Stop> {
+        if !checked && self.kind == ValueKind::Text {
+            text(value)?;
+        }
+        if self.is_high_cardinality() {
+            self.make_raw().push(value);
+            return Ok(());
+        }
+        let code = self.dictionary.insert(slot, value);
+        self.push_code(code);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn push_code(&mut self, code: u16) {
         self.codes.push(code);
         self.last = code;
-        Ok(())
+        self.last_range = self.dictionary.table.range(usize::from(code));
     }
 
     /// Whether one more distinct value is one too many.
@@ -241,13 +263,14 @@ impl Column {
             }
         }
         self.codes.clear();
+        self.last_range = NO_RANGE;
         self.raw.insert(raw)
     }
 
     /// Rows without a value up to `row`.
     #[cold]
     fn pad(&mut self, row: usize) {
-        let rows = self.rows();
+        let rows = self.rows;
         let present = self.present.get_or_insert_with(|| {
             let mut ones = vec![0xff; rows / 8];
             if !rows.is_multiple_of(8) {
@@ -256,6 +279,7 @@ impl Column {
             ones
         });
         present.resize(row.div_ceil(8), 0);
+        self.rows = row;
         match &mut self.raw {
             None => self.codes.resize(row, 0),
             Some(raw) => raw.pad(row),
@@ -264,6 +288,7 @@ impl Column {
 
     /// Takes back the value of the last row.
     pub(super) fn retract(&mut self, row: usize) {
+        self.rows = row;
         match &mut self.raw {
             None => drop(self.codes.pop()),
             Some(raw) => raw.pop(),
@@ -275,7 +300,7 @@ impl Column {
 
     /// Takes the finished column of `rows` rows out.
     pub(super) fn take(&mut self, rows: usize) -> (BooleanBuffer, ColumnData) {
-        if self.rows() < rows {
+        if self.rows < rows {
             self.pad(rows);
         }
         let present = match self.present.take() {
@@ -294,7 +319,8 @@ impl Column {
             }
         };
         self.codes.clear();
-        self.last = 0;
+        self.rows = 0;
+        self.last_range = NO_RANGE;
         (present, data)
     }
 

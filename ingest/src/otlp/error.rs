@@ -47,6 +47,8 @@ pub(super) enum Stop {
     Malformed(Problem),
     TooManyItems,
     TooManyBytes,
+    /// A resource or scope behind the spans it belongs to: allowed, never seen; decode again, looking ahead.
+    OutOfOrder,
 }
 
 impl From<Problem> for Stop {

@@ -66,11 +66,12 @@ impl<'a> RawSpan<'a> {
     /// Reads the span's own fields and gathers its children, which are not looked into. The name is not checked.
     #[inline(always)]
     pub(super) fn read(
+        &mut self,
         bytes: &'a [u8],
         children: &mut Children<'a>,
         check: &mut Check,
-    ) -> Result<Self, Stop> {
-        let mut span = Self::default();
+    ) -> Result<(), Stop> {
+        let span = self;
         children.attributes.clear();
         children.events.clear();
         children.links.clear();
@@ -109,7 +110,7 @@ impl<'a> RawSpan<'a> {
                 check.spend(1)?;
             }
         }
-        Ok(span)
+        Ok(())
     }
 
     fn read_status(&mut self, bytes: &'a [u8], check: &mut Check) -> Result<(), Stop> {

@@ -1,7 +1,8 @@
 //! `ExportTraceServiceRequest` to span batches, in one pass.
 //!
-//! Each level is first skimmed (its fields stepped over, not into): that yields the spans to reserve room for, spends
-//! the item budget before anything is allocated for an item, and finds a resource or scope wherever the sender put it.
+//! The item budget is spent before anything is allocated for an item, the byte budget with every finished batch.
+//! Protobuf lets a sender put a resource or scope behind its spans. Nobody does; the walk then starts over and looks
+//! ahead, which keeps the usual walk a single pass.
 
 use super::DecodeLimits;
 use super::batch::{Builder, Context};
@@ -12,7 +13,7 @@ use super::span::{Children, RawSpan, SPAN_DEPTH};
 use super::value::{Merged, cut_text};
 use super::wire::{BYTES, Wire, key};
 use engine::hash::HashSeed;
-use engine::span::{Scope, SpanBatch};
+use engine::span::{Scope, SpanBatch, anomaly};
 use engine::time::Timestamp;
 use std::sync::Arc;
 
@@ -23,6 +24,9 @@ const SECOND: u32 = key(2, BYTES);
 const SCHEMA_URL: u32 = key(3, BYTES);
 /// What a distinct resource costs beside its bytes.
 const RESOURCE_BYTES: usize = 1_024;
+
+/// No span with ids and times is shorter.
+const SPAN_BYTES_MIN: usize = 44;
 
 /// What one request held.
 #[derive(Debug, Default)]
@@ -67,6 +71,8 @@ pub struct Decoder {
     limits: DecodeLimits,
     builder: Builder,
     resources: Resources,
+    /// Bytes a span of the last request took: tells how much room the next one needs.
+    span_bytes: usize,
 }
 
 impl Decoder {
@@ -76,6 +82,7 @@ impl Decoder {
             limits,
             builder: Builder::new(),
             resources: Resources::default(),
+            span_bytes: 512,
         }
     }
 
@@ -91,6 +98,20 @@ impl Decoder {
         received: Timestamp,
         seed: HashSeed,
     ) -> Result<Decoded, DecodeError> {
+        let mut result = self.walk(body, received, seed, false);
+        if matches!(result, Err(Stop::OutOfOrder)) {
+            result = self.walk(body, received, seed, true);
+        }
+        result.map_err(|stop| self.explain(stop, body))
+    }
+
+    fn walk(
+        &mut self,
+        body: &[u8],
+        received: Timestamp,
+        seed: HashSeed,
+        look_ahead: bool,
+    ) -> Result<Decoded, Stop> {
         let mut walk = Walk {
             context: Context {
                 limits: self.limits,
@@ -102,15 +123,22 @@ impl Decoder {
             resources: &mut self.resources,
             children: Children::default(),
             bytes_left: self.limits.bytes_max,
+            rows_expected: body.len() / self.span_bytes + 1,
+            look_ahead,
             batches: Vec::new(),
             rejected: Default::default(),
             spans_seen: 0,
         };
         match walk.request(body) {
-            Ok(()) => Ok(walk.finish()),
+            Ok(()) => {
+                let decoded = walk.finish();
+                let spans = usize::try_from(decoded.spans_seen).unwrap_or(usize::MAX);
+                self.span_bytes = (body.len() / spans.max(1)).max(SPAN_BYTES_MIN);
+                Ok(decoded)
+            }
             Err(stop) => {
                 self.builder.clear();
-                Err(self.explain(stop, body))
+                Err(stop)
             }
         }
     }
@@ -124,16 +152,16 @@ impl Decoder {
             Stop::TooManyBytes => DecodeError::TooManyBytes {
                 bytes_max: self.limits.bytes_max,
             },
-            Stop::Malformed(problem) => {
+            Stop::Malformed(_) | Stop::OutOfOrder => {
                 let mut check = Check::new(u64::MAX, self.limits.depth_max);
                 let checked = check.message(&REQUEST, body, 0);
                 debug_assert!(
                     checked.is_err(),
                     "the fast path refused what the schema allows"
                 );
-                let problem = match checked {
-                    Err(Stop::Malformed(first)) => first,
-                    _ => problem,
+                let problem = match (checked, stop) {
+                    (Err(Stop::Malformed(first)), _) | (_, Stop::Malformed(first)) => first,
+                    _ => Problem::Truncated,
                 };
                 let (path, offset) = check.place(body);
                 DecodeError::Malformed {
@@ -154,16 +182,64 @@ struct Walk<'d, 'a> {
     resources: &'d mut Resources,
     children: Children<'a>,
     bytes_left: usize,
+    /// About how many spans the request holds.
+    rows_expected: usize,
+    /// Whether resources and scopes are searched for before the spans are read.
+    look_ahead: bool,
     batches: Vec<SpanBatch>,
     rejected: std::collections::BTreeMap<RejectReason, (u64, String)>,
     spans_seen: u64,
 }
 
-/// The resource and scope of the spans being read, and their numbers in the current batch.
-struct Origin {
-    resource: Known,
-    scope: Arc<Scope>,
-    numbers: Option<(u16, u16)>,
+/// The resource and scope of the spans being read; parsed, and numbered in the current batch, when a span needs them.
+#[derive(Default)]
+struct Origin<'a> {
+    encoded_resource: Merged<'a>,
+    encoded_scope: Merged<'a>,
+    resource: Option<Known>,
+    scope: Option<(Arc<Scope>, u16)>,
+    numbers: Option<(u16, u16, u16)>,
+}
+
+/// Reads an encoded scope; returns it and what was odd about it.
+fn parse_scope(
+    encoded: &[u8],
+    limits: &DecodeLimits,
+    check: &mut Check,
+) -> Result<(Scope, u16), Stop> {
+    check.message(&SCOPE, encoded, SPAN_DEPTH)?;
+    let (mut name, mut version): (&[u8], &[u8]) = (&[], &[]);
+    let mut wire = Wire::new(encoded);
+    while let Some(field) = wire.next_key()? {
+        match field >> 3 {
+            1 => name = wire.bytes()?,
+            2 => version = wire.bytes()?,
+            _ => wire.skip(field, SPAN_DEPTH, limits.depth_max)?,
+        }
+    }
+    let bytes_max = limits.value_bytes_max;
+    let anomalies = match name.len().max(version.len()) > bytes_max {
+        true => anomaly::TRUNCATED_VALUE,
+        false => 0,
+    };
+    let scope = Scope {
+        name: text(cut_text(name, bytes_max))?.to_owned(),
+        version: text(cut_text(version, bytes_max))?.to_owned(),
+    };
+    Ok((scope, anomalies))
+}
+
+/// All parts of field 1 of a message, wherever they stand.
+fn parts(bytes: &[u8], depth_max: u32) -> Result<Merged<'_>, Stop> {
+    let mut merged = Merged::default();
+    let mut wire = Wire::new(bytes);
+    while let Some(field) = wire.next_key()? {
+        match field {
+            FIRST => merged.add(wire.bytes()?),
+            other => wire.skip(other, 0, depth_max)?,
+        }
+    }
+    Ok(merged)
 }
 
 impl<'a> Walk<'_, 'a> {
@@ -181,103 +257,74 @@ impl<'a> Walk<'_, 'a> {
     }
 
     fn resource_spans(&mut self, bytes: &'a [u8]) -> Result<(), Stop> {
-        let mut resource = Merged::default();
-        let mut scopes = Vec::new();
+        let mut origin = Origin::default();
+        let mut begun = false;
+        if self.look_ahead {
+            origin.encoded_resource = parts(bytes, self.context.limits.depth_max)?;
+        }
         let mut wire = Wire::new(bytes);
         while let Some(field) = wire.next_key()? {
             self.check.spend(1)?;
             match field {
-                FIRST => resource.add(wire.bytes()?),
-                SECOND => scopes.push(wire.bytes()?),
+                FIRST if self.look_ahead => drop(wire.bytes()?),
+                FIRST if begun => return Err(Stop::OutOfOrder),
+                FIRST => origin.encoded_resource.add(wire.bytes()?),
+                SECOND => {
+                    begun = true;
+                    self.scope_spans(wire.bytes()?, &mut origin)?;
+                }
                 SCHEMA_URL => drop(text(wire.bytes()?)?),
                 known if known >> 3 <= 3 => return Err(Problem::WrongWireType.into()),
                 unknown => wire.skip(unknown, 1, self.context.limits.depth_max)?,
             }
         }
-        let encoded = resource.into_bytes();
-        let mut known = None;
-        for scope in scopes {
-            self.scope_spans(scope, &encoded, &mut known)?;
-        }
-        match known {
+        match origin.resource {
             Some(_) => Ok(()),
             // Without spans nobody needs it, but it must be valid all the same.
-            None => self.check.message(&RESOURCE, &encoded, RESOURCE_DEPTH),
+            None => {
+                let encoded = origin.encoded_resource.bytes();
+                self.check.message(&RESOURCE, encoded, RESOURCE_DEPTH)
+            }
         }
     }
 
-    fn scope_spans(
-        &mut self,
-        bytes: &'a [u8],
-        resource: &[u8],
-        known: &mut Option<Known>,
-    ) -> Result<(), Stop> {
-        let mut scope = Merged::default();
-        let mut spans = Vec::new();
+    fn scope_spans(&mut self, bytes: &'a [u8], origin: &mut Origin<'a>) -> Result<(), Stop> {
+        origin.scope = None;
+        origin.numbers = None;
+        origin.encoded_scope = match self.look_ahead {
+            true => parts(bytes, self.context.limits.depth_max)?,
+            false => Merged::default(),
+        };
+        let mut begun = false;
         let mut wire = Wire::new(bytes);
         while let Some(field) = wire.next_key()? {
             self.check.spend(1)?;
             match field {
-                FIRST => scope.add(wire.bytes()?),
-                SECOND => spans.push(wire.bytes()?),
+                SECOND => {
+                    begun = true;
+                    self.span(wire.bytes()?, origin)?;
+                }
+                FIRST if self.look_ahead => drop(wire.bytes()?),
+                FIRST if begun => return Err(Stop::OutOfOrder),
+                FIRST => origin.encoded_scope.add(wire.bytes()?),
                 SCHEMA_URL => drop(text(wire.bytes()?)?),
                 known if known >> 3 <= 3 => return Err(Problem::WrongWireType.into()),
                 unknown => wire.skip(unknown, 2, self.context.limits.depth_max)?,
             }
         }
-        let (scope, anomalies) = self.scope(&scope.into_bytes())?;
-        if spans.is_empty() {
-            return Ok(());
-        }
-        let resource = match known {
-            Some(known) => known,
-            None => known.insert(self.resources.get(
-                resource,
-                &self.context.limits,
-                &mut self.check,
-            )?),
-        };
-        let mut origin = Origin {
-            resource: Known {
-                anomalies: resource.anomalies | anomalies,
-                ..resource.clone()
-            },
-            scope: Arc::new(scope),
-            numbers: None,
-        };
-        self.builder.reserve(spans.len());
-        for span in spans {
-            self.span(span, &mut origin)?;
-        }
-        Ok(())
-    }
-
-    fn scope(&mut self, encoded: &[u8]) -> Result<(Scope, u16), Stop> {
-        self.check.message(&SCOPE, encoded, SPAN_DEPTH)?;
-        let (mut name, mut version): (&[u8], &[u8]) = (&[], &[]);
-        let mut wire = Wire::new(encoded);
-        while let Some(field) = wire.next_key()? {
-            match field >> 3 {
-                1 => name = wire.bytes()?,
-                2 => version = wire.bytes()?,
-                _ => wire.skip(field, SPAN_DEPTH, self.context.limits.depth_max)?,
+        match origin.scope {
+            Some(_) => Ok(()),
+            None => {
+                let encoded = origin.encoded_scope.bytes();
+                self.check.message(&SCOPE, encoded, SPAN_DEPTH)
             }
         }
-        let bytes_max = self.context.limits.value_bytes_max;
-        let anomalies = match name.len().max(version.len()) > bytes_max {
-            true => engine::span::anomaly::TRUNCATED_VALUE,
-            false => 0,
-        };
-        let scope = Scope {
-            name: text(cut_text(name, bytes_max))?.to_owned(),
-            version: text(cut_text(version, bytes_max))?.to_owned(),
-        };
-        Ok((scope, anomalies))
     }
 
     #[inline(always)]
-    fn span(&mut self, bytes: &'a [u8], origin: &mut Origin) -> Result<(), Stop> {
-        let raw = RawSpan::read(bytes, &mut self.children, &mut self.check)?;
+    fn span(&mut self, bytes: &'a [u8], origin: &mut Origin<'a>) -> Result<(), Stop> {
+        let mut raw = RawSpan::default();
+        raw.read(bytes, &mut self.children, &mut self.check)?;
         self.spans_seen += 1;
         let judged = match raw.judge(self.context.received) {
             Ok(judged) => judged,
@@ -287,23 +334,46 @@ impl<'a> Walk<'_, 'a> {
             self.flush()?;
             origin.numbers = None;
         }
-        let (resource, scope) = match origin.numbers {
+        let numbers = match origin.numbers {
             Some(numbers) => numbers,
-            None => {
-                let numbers = (
-                    self.builder.resource(&origin.resource),
-                    self.builder.scope(&origin.scope),
-                );
-                *origin.numbers.insert(numbers)
-            }
+            None => self.number(origin)?,
         };
         self.builder.push(
             (&raw, judged, bytes.len()),
             &self.children,
-            (resource, scope, origin.resource.anomalies),
+            numbers,
             &self.context,
             &mut self.check,
         )
+    }
+
+    /// Parses resource and scope if that is still to do, and numbers them in the current batch.
+    #[inline(never)]
+    fn number(&mut self, origin: &mut Origin<'a>) -> Result<(u16, u16, u16), Stop> {
+        if self.builder.len() == 0 {
+            self.builder.reserve(self.rows_expected);
+        }
+        let limits = &self.context.limits;
+        let resource = match &mut origin.resource {
+            Some(known) => known,
+            missing => {
+                let encoded = origin.encoded_resource.bytes();
+                missing.insert(self.resources.get(encoded, limits, &mut self.check)?)
+            }
+        };
+        let resource_number = self.builder.resource(resource);
+        let inherited = resource.anomalies;
+        let (scope, anomalies) = match &mut origin.scope {
+            Some(scope) => scope,
+            missing => {
+                let encoded = origin.encoded_scope.bytes();
+                let (scope, anomalies) = parse_scope(encoded, limits, &mut self.check)?;
+                missing.insert((Arc::new(scope), anomalies))
+            }
+        };
+        let scope_number = self.builder.scope(scope);
+        let numbers = (resource_number, scope_number, inherited | *anomalies);
+        Ok(*origin.numbers.insert(numbers))
     }
 
     /// Counts a rejected span, which must be well-formed all the same.

@@ -4,7 +4,7 @@
 //! comparisons. Anything else that protobuf allows (other order, repeated or unknown fields) is checked against the
 //! schema and then read by the rules of protobuf: the last field wins, repeated messages are merged.
 
-use super::error::{Problem, Stop};
+use super::error::Stop;
 use super::schema::{ANY_VALUE, Check, KEY_VALUE};
 use super::wire::{BYTES, FIXED64, VARINT, Wire, key};
 use engine::span::ValueKind;
@@ -38,7 +38,11 @@ impl<'a> Merged<'a> {
         });
     }
 
-    pub(super) fn into_bytes(self) -> Cow<'a, [u8]> {
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or_default()
+    }
+
+    fn into_bytes(self) -> Cow<'a, [u8]> {
         self.0.unwrap_or_default()
     }
 }
@@ -96,80 +100,81 @@ impl<'a> KeyValue<'a> {
     }
 }
 
-/// An `AnyValue`: its kind and the bytes a column stores for it.
-pub(super) struct AnyValue<'a> {
-    pub(super) kind: ValueKind,
-    payload: Payload<'a>,
-    /// Whether text is known to be UTF-8.
-    pub(super) checked: bool,
+/// The text of an `AnyValue` in its usual encoding: one field, shorter than 128 bytes. Not checked to be UTF-8.
+#[inline(always)]
+pub(super) fn usual_text(bytes: &[u8]) -> Option<&[u8]> {
+    match bytes {
+        [tag, len, text @ ..]
+            if u32::from(*tag) == TEXT && *len < 0x80 && text.len() == usize::from(*len) =>
+        {
+            Some(text)
+        }
+        _ => None,
+    }
 }
 
-enum Payload<'a> {
-    Slice(&'a [u8]),
-    Word([u8; 8]),
-    Byte([u8; 1]),
+/// The integer of an `AnyValue` in its usual encoding.
+#[inline(always)]
+pub(super) fn usual_int(bytes: &[u8]) -> Option<u64> {
+    let (tag, rest) = bytes.split_first()?;
+    if u32::from(*tag) != INT {
+        return None;
+    }
+    let mut wire = Wire::new(rest);
+    let int = wire.varint().ok()?;
+    wire.rest().is_empty().then_some(int)
+}
+
+/// The bool of an `AnyValue` in its usual encoding.
+#[inline(always)]
+pub(super) fn usual_bool(bytes: &[u8]) -> Option<u8> {
+    match bytes {
+        [tag, bool @ (0 | 1)] if u32::from(*tag) == BOOL => Some(*bool),
+        _ => None,
+    }
+}
+
+/// An `AnyValue` of any encoding: its kind and the bytes a column stores for it.
+pub(super) struct AnyValue<'a> {
+    /// Text, bytes, or the encoded `AnyValue` of a list; empty for numbers.
+    slice: &'a [u8],
+    /// A number, little-endian, or a bool in the first byte.
+    word: [u8; 8],
+    pub(super) kind: ValueKind,
 }
 
 impl<'a> AnyValue<'a> {
     const EMPTY: AnyValue<'static> = AnyValue {
+        slice: &[],
+        word: [0; 8],
         kind: ValueKind::Empty,
-        payload: Payload::Slice(&[]),
-        checked: true,
     };
 
     /// The bytes a column stores: text, little-endian words, one byte, or the encoded `AnyValue` of a list.
-    #[inline(always)]
     pub(super) fn stored(&self) -> &[u8] {
-        match &self.payload {
-            Payload::Slice(bytes) => bytes,
-            Payload::Word(word) => word,
-            Payload::Byte(byte) => byte,
+        match self.kind {
+            ValueKind::Int | ValueKind::Double => &self.word,
+            ValueKind::Bool => &self.word[..1],
+            ValueKind::Text | ValueKind::Bytes | ValueKind::Nested | ValueKind::Empty => self.slice,
         }
     }
 
-    /// Reads the encoded `AnyValue` standing at `depth`. The text of a usual value is not checked here: a column
-    /// does that when it stores a text it has not seen.
-    #[inline(always)]
+    /// Reads the encoded `AnyValue` standing at `depth`.
     pub(super) fn read(bytes: &'a [u8], check: &mut Check, depth: u32) -> Result<Self, Stop> {
-        if let [tag, len, text @ ..] = bytes
-            && u32::from(*tag) == TEXT
-            && *len < 0x80
-            && text.len() == usize::from(*len)
-        {
-            return Ok(Self::slice(ValueKind::Text, text, false));
-        }
-        if let [tag, rest @ ..] = bytes
-            && u32::from(*tag) == INT
-        {
-            let mut wire = Wire::new(rest);
-            if let Ok(int) = wire.varint()
-                && wire.rest().is_empty()
-            {
-                return Ok(Self::word(ValueKind::Int, int));
-            }
-        }
-        Self::any(bytes, check, depth)
-    }
-
-    fn any(bytes: &'a [u8], check: &mut Check, depth: u32) -> Result<Self, Stop> {
         check.message(&ANY_VALUE, bytes, depth)?;
         let mut value = Self::EMPTY;
         let mut wire = Wire::new(bytes);
         while let Some(field) = wire.next_key()? {
             value = match field {
-                TEXT => Self::slice(ValueKind::Text, wire.bytes()?, true),
-                BOOL => Self {
-                    kind: ValueKind::Bool,
-                    payload: Payload::Byte([u8::from(wire.varint()? != 0)]),
-                    checked: true,
-                },
+                TEXT => Self::slice(ValueKind::Text, wire.bytes()?),
+                BOOL => Self::word(ValueKind::Bool, u64::from(wire.varint()? != 0)),
                 INT => Self::word(ValueKind::Int, wire.varint()?),
                 DOUBLE => Self::word(ValueKind::Double, wire.fixed64()?),
                 ARRAY | KEY_VALUES => {
                     wire.bytes()?;
-                    Self::slice(ValueKind::Nested, bytes, true)
+                    Self::slice(ValueKind::Nested, bytes)
                 }
-                RAW_BYTES => Self::slice(ValueKind::Bytes, wire.bytes()?, true),
+                RAW_BYTES => Self::slice(ValueKind::Bytes, wire.bytes()?),
                 // The string table belongs to profiles; elsewhere the value counts as absent.
                 STRING_INDEX => {
                     wire.varint()?;
@@ -184,36 +189,31 @@ impl<'a> AnyValue<'a> {
         Ok(value)
     }
 
-    #[inline(always)]
-    fn slice(kind: ValueKind, bytes: &'a [u8], checked: bool) -> Self {
+    fn slice(kind: ValueKind, slice: &'a [u8]) -> Self {
         Self {
+            slice,
+            word: [0; 8],
             kind,
-            payload: Payload::Slice(bytes),
-            checked,
         }
     }
 
-    #[inline(always)]
     fn word(kind: ValueKind, word: u64) -> Self {
         Self {
+            slice: &[],
+            word: word.to_le_bytes(),
             kind,
-            payload: Payload::Word(word.to_le_bytes()),
-            checked: true,
         }
     }
 
     /// Cuts a value that is longer than `bytes_max`: text at a character, bytes anywhere; a list, which cannot be
-    /// cut and stay one, becomes an empty value. Text must have been checked. True when something was cut.
+    /// cut and stay one, becomes an empty value. True when something was cut.
     pub(super) fn cut(&mut self, bytes_max: usize) -> bool {
-        let Payload::Slice(bytes) = self.payload else {
-            return false;
-        };
-        if bytes.len() <= bytes_max {
+        if self.slice.len() <= bytes_max {
             return false;
         }
         *self = match self.kind {
-            ValueKind::Text => Self::slice(self.kind, cut_text(bytes, bytes_max), self.checked),
-            ValueKind::Bytes => Self::slice(self.kind, &bytes[..bytes_max], self.checked),
+            ValueKind::Text => Self::slice(self.kind, cut_text(self.slice, bytes_max)),
+            ValueKind::Bytes => Self::slice(self.kind, &self.slice[..bytes_max]),
             _ => Self::EMPTY,
         };
         true
@@ -259,18 +259,9 @@ fn first_element(encoded: &[u8]) -> Option<String> {
         None
     };
     let element = field(field(encoded, 5)?, 1)?;
-    let value = AnyValue::any(element, &mut check, 0).ok()?;
+    let value = AnyValue::read(element, &mut check, 0).ok()?;
     match value.kind {
         ValueKind::Nested => None,
         kind => as_text(kind, value.stored()),
-    }
-}
-
-/// What a value that did not pass [`AnyValue::read`] unchecked must be before it is stored.
-#[inline(always)]
-pub(super) fn is_storable(kind: ValueKind, stored: &[u8]) -> Result<(), Stop> {
-    match kind {
-        ValueKind::Text if std::str::from_utf8(stored).is_err() => Err(Problem::InvalidUtf8.into()),
-        _ => Ok(()),
     }
 }

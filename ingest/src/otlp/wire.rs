@@ -60,11 +60,15 @@ impl<'a> Wire<'a> {
                 self.0 = rest;
                 Ok(u64::from(*byte))
             }
+            [low, high, rest @ ..] if *high < 0x80 => {
+                self.0 = rest;
+                Ok(u64::from(low & 0x7f) | u64::from(*high) << 7)
+            }
             _ => self.long_varint(),
         }
     }
 
-    #[inline]
+    #[inline(never)]
     fn long_varint(&mut self) -> Result<u64, Stop> {
         let mut value = 0u64;
         for (index, byte) in self.0.iter().take(10).enumerate() {
@@ -135,4 +139,25 @@ impl<'a> Wire<'a> {
             self.skip(key, depth, depth_max)?;
         }
     }
+}
+
+/// Whether two byte strings are equal: without a call for the lengths that keys and values usually have.
+#[inline(always)]
+pub(super) fn same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    match a.len() {
+        0..4 => a == b,
+        4..8 => ends::<4>(a, b),
+        8..16 => ends::<8>(a, b),
+        16..=32 => ends::<16>(a, b),
+        _ => a == b,
+    }
+}
+
+/// Whether the first and the last `N` bytes are equal; together they cover at most `2 * N` bytes.
+#[inline(always)]
+fn ends<const N: usize>(a: &[u8], b: &[u8]) -> bool {
+    a.first_chunk::<N>() == b.first_chunk() && a.last_chunk::<N>() == b.last_chunk()
 }

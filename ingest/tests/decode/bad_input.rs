@@ -7,6 +7,7 @@ use ingest::otlp::{DecodeError, DecodeLimits, Decoded, Decoder, Problem, RejectR
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Sent;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use prost::Message;
@@ -105,6 +106,47 @@ fn empty_requests_and_envelopes_are_accepted() {
     for body in [vec![], wrap(1, &[]), wrap(1, &wrap(2, &[]))] {
         let decoded = decode(&body).unwrap();
         assert_eq!((decoded.spans_seen, decoded.batches.len()), (0, 0));
+    }
+}
+
+/// Protobuf allows any order, and parts of one message in several places.
+#[test]
+fn resources_and_scopes_may_stand_behind_their_spans() {
+    let resource = |key: &str, value: &str| {
+        let attributes = vec![text(key, value)];
+        let resource = Resource {
+            attributes,
+            ..Resource::default()
+        };
+        wrap(1, &resource.encode_to_vec())
+    };
+    let span = wrap(2, &good().encode_to_vec());
+    let scope = wrap(
+        2,
+        &[
+            span.clone(),
+            wrap(1, &wrap(1, b"name")),
+            span,
+            wrap(1, &wrap(2, b"2")),
+        ]
+        .concat(),
+    );
+    let (name, version) = (
+        resource("service.name", "cart"),
+        resource("service.version", "v7"),
+    );
+    let body = wrap(1, &[name, scope.clone(), version, scope].concat());
+    let decoded = decode(&body).unwrap();
+    assert_eq!(decoded.spans_accepted(), 4);
+    for row in 0..4 {
+        let batch = &decoded.batches[0];
+        let identity = &batch.resource_of(row).identity;
+        assert_eq!(
+            (&*identity.service.name, &*identity.revision.value),
+            ("cart", "v7")
+        );
+        let scope = &batch.scopes[usize::from(batch.scope[row])];
+        assert_eq!((&*scope.name, &*scope.version), ("name", "2"));
     }
 }
 
