@@ -10,11 +10,9 @@ const HEIGHT: f64 = 210.0;
 const LEFT: f64 = 58.0;
 const RIGHT: f64 = 8.0;
 const BOTTOM: f64 = 24.0;
-const TOP: f64 = 34.0;
+const TOP: f64 = 32.0;
 /// Most events marked: what is older is left out.
 const EVENTS_MAX: usize = 6;
-/// Longest label of an event.
-const EVENT_CHARS_MAX: usize = 22;
 /// Values beyond this are drawn at it: a scale must stay finite.
 const VALUE_MAX: f64 = 1e9;
 
@@ -113,7 +111,7 @@ impl Chart<'_> {
                     }
                     @for line in lines(&self.values) { (self.line(&line, &scale)) }
                 }
-                figcaption { strong { (self.title) } ": " (self.description) }
+                figcaption { strong { (self.title) } ": " (self.description) (self.legend()) }
             }
         }
     }
@@ -141,24 +139,36 @@ impl Chart<'_> {
         }
     }
 
-    /// A vertical line for each event, the labels on two rows.
+    /// The newest events inside the chart, oldest first, each with its place from 0 (left) to 1.
+    fn inside(&self) -> Vec<(f64, &Event)> {
+        let span = (self.span_secs * NANOS_PER_SEC).max(1);
+        let start = self.until.minus(span);
+        let events = self.events.iter();
+        let inside = events.filter(|event| event.at >= start && event.at <= self.until);
+        let mut newest: Vec<_> = inside
+            .take(EVENTS_MAX)
+            .map(|event| (event.at.since(start) as f64 / span as f64, event))
+            .collect();
+        newest.reverse();
+        newest
+    }
+
+    /// A numbered vertical line for each event; the caption says what the numbers are, so that no labels collide.
     fn happened(&self) -> Markup {
-        let span = (self.span_secs * NANOS_PER_SEC) as f64;
-        let start = self.until.minus(self.span_secs * NANOS_PER_SEC);
-        let inside = self
-            .events
-            .iter()
-            .filter(|event| event.at >= start && event.at <= self.until);
         html! {
-            @for (index, event) in inside.take(EVENTS_MAX).enumerate() {
-                @let part = event.at.since(start) as f64 / span;
+            @for (index, (part, _)) in self.inside().into_iter().enumerate() {
                 @let x = LEFT + part * (WIDTH - LEFT - RIGHT);
-                @let y = if index % 2 == 0 { 12.0 } else { 25.0 };
-                @let is_right = part > 0.5;
-                line.event x1=(at(x)) x2=(at(x)) y1=(y - 8.0) y2=(HEIGHT - BOTTOM) {}
-                text x=(at(if is_right { x - 4.0 } else { x + 4.0 })) y=(y) text-anchor=(if is_right { "end" } else { "start" }) {
-                    (text::name(&event.label).chars().take(EVENT_CHARS_MAX).collect::<String>())
-                }
+                @let y = if index % 2 == 0 { 10.0 } else { 22.0 };
+                line.event x1=(at(x)) x2=(at(x)) y1=(y + 3.0) y2=(HEIGHT - BOTTOM) {}
+                text x=(at(x)) y=(y) text-anchor="middle" { (index + 1) }
+            }
+        }
+    }
+
+    fn legend(&self) -> Markup {
+        html! {
+            @for (index, (_, event)) in self.inside().into_iter().enumerate() {
+                div { (index + 1) ": " (text::name(&event.label)) ", " (text::hour_and_minute(event.at)) }
             }
         }
     }

@@ -151,7 +151,7 @@ fn happened(snapshot: &Snapshot, row: &SloRow, start: Timestamp) -> Vec<Event> {
     let revisions = service.into_iter().flat_map(|service| &service.revisions);
     let appeared = revisions.map(|revision| Event {
         at: revision.first_seen,
-        label: revision.revision.label(),
+        label: format!("{} first seen", revision.revision.label()),
     });
     let decisions = snapshot.decisions.iter();
     let halted = decisions
