@@ -18,7 +18,8 @@ const BATCHES: u64 = 4_000;
 fn main() {
     for (name, entries_in) in [("all entry spans", 1), ("one entry span in three", 3)] {
         let (fold, flush) = measure(entries_in);
-        println!("fold, {name}: {fold:.0} ns a span; flush: {flush:.0} ns a span");
+        println!(r#"{{"name":"fold, {name}","value":{fold:.0},"unit":"ns a span"}}"#);
+        println!(r#"{{"name":"flush at ticks, {name}","value":{flush:.0},"unit":"ns a span"}}"#);
     }
 }
 

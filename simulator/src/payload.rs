@@ -27,6 +27,10 @@ const TRACE_SPANS: u64 = 10;
 const LATE_SPANS: u64 = 2;
 /// Resources of one request.
 const RESOURCES: usize = 4;
+/// Namespace of the payload's services.
+pub const NAMESPACE: &str = "load";
+/// Environment of the payload's services.
+pub const ENVIRONMENT: &str = "benchmark";
 /// Prepared requests: 12 x 4 resources = 48 services.
 const PREPARED: usize = 12;
 /// OTLP numbers.
@@ -212,7 +216,8 @@ fn prepare(kind: PayloadKind, batch: usize, index: usize) -> Prepared {
     }
 }
 
-fn service_name(service: usize) -> String {
+/// Name of the payload's service number `service`.
+pub fn service_name(service: usize) -> String {
     format!("service-{service:02}")
 }
 
@@ -222,13 +227,13 @@ fn origin(kind: PayloadKind, service: usize) -> Origin {
         PayloadKind::Minimal => vec![name],
         PayloadKind::Rich => vec![
             name,
-            Attribute::text("service.namespace", "load"),
+            Attribute::text("service.namespace", NAMESPACE),
             Attribute::text("service.version", "1.8.3"),
             Attribute::text(
                 "service.instance.id",
                 format!("{:032x}", mix(service as u64)),
             ),
-            Attribute::text("deployment.environment.name", "benchmark"),
+            Attribute::text("deployment.environment.name", ENVIRONMENT),
             Attribute::text(
                 "k8s.pod.name",
                 format!("service-{service:02}-6d5f7c9b8-x2x7q"),

@@ -1,23 +1,138 @@
-//! Benchmarks: print what was measured, side by side with peers in the same run.
+//! Benchmarks: print what was measured, side by side with peers in the same run. Never fails for being slow.
 
-use crate::run;
-use anyhow::Result;
+use crate::lanes::{peers_python, target_dir};
+use crate::run::{self, cargo};
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
-/// Runs the benchmark program with own crates optimized like dependencies.
+/// Own crates as fast as dependencies, without checks; dependencies are not built again.
+const FAST: [&str; 6] = [
+    "--config",
+    "profile.dev.opt-level=3",
+    "--config",
+    "profile.dev.debug-assertions=false",
+    "--config",
+    "profile.dev.overflow-checks=false",
+];
+
+/// Every measurement: its name, and the package and example that makes it.
+const PROGRAMS: [(&str, &str, &str); 4] = [
+    ("decode", "ingest", "decode_cost"),
+    ("fold", "engine", "fold_cost"),
+    ("tick", "engine", "tick_cost"),
+    ("end-to-end", "tidegate", "bench"),
+];
+
+/// `cargo xtask bench [-o json] [--seconds N] [NAME...]`.
+///
+/// # Errors
+/// On an unknown name, or when a program cannot be built or run.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
-    let mut command = run::cargo(&[
-        "run",
+    let mut names = Vec::new();
+    let (mut is_json, mut seconds) = (false, "10".to_owned());
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        match argument.as_str() {
+            "-o" => is_json = rest.next().is_some_and(|format| format == "json"),
+            "--seconds" => seconds.clone_from(rest.next().context("--seconds takes a number")?),
+            name if PROGRAMS.iter().any(|(known, ..)| *known == name) => {
+                names.push(name.to_owned())
+            }
+            other => {
+                bail!("unknown measurement `{other}`: expected decode, fold, tick or end-to-end")
+            }
+        }
+    }
+    if !is_json {
+        println!(
+            "{:<52} {:>12} {:<10} {:>12} {:>7}",
+            "measurement", "value", "unit", "baseline", "ratio"
+        );
+    }
+    for (name, package, example) in PROGRAMS {
+        if names.is_empty() || names.iter().any(|wanted| wanted == name) {
+            for line in measure(package, example, &seconds)? {
+                show(&line, is_json);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn measure(package: &str, example: &str, seconds: &str) -> Result<Vec<Value>> {
+    let mut build = cargo(&[
+        "build",
+        "--quiet",
         "--locked",
-        "--config",
-        "profile.dev.opt-level=3",
-        "--config",
-        "profile.dev.debug-assertions=false",
-        "--config",
-        "profile.dev.overflow-checks=false",
+        "--package",
+        package,
         "--example",
-        "bench",
-        "--",
+        example,
     ]);
-    command.args(arguments);
-    run::run(&mut command)
+    build.args(FAST);
+    let is_whole = package == "tidegate";
+    if is_whole {
+        build.args(["--bin", "tidegate"]);
+    }
+    run::run(build.stdout(Stdio::null()))?;
+    let binary = target_dir().join("debug").join("examples").join(example);
+    let mut command = Command::new("taskset");
+    command.args(["-c", "1"]).arg(binary);
+    if is_whole {
+        command
+            .arg("--server")
+            .arg(target_dir().join("debug").join("tidegate"));
+        command.args(["--seconds", seconds]);
+        command.arg("--rotel").arg(rotel()?);
+    }
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot start taskset")?;
+    if !output.status.success() {
+        bail!("{example} failed: {}", output.status);
+    }
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(text
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect())
+}
+
+/// The agent inside the Python package.
+fn rotel() -> Result<PathBuf> {
+    let python = peers_python(&["rotel"])?;
+    let place =
+        "import rotel, os; print(os.path.join(os.path.dirname(rotel.__file__), 'rotel-agent'))";
+    let output = Command::new(python).args(["-c", place]).output()?;
+    let path = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    if !path.exists() {
+        bail!(
+            "the Python package `rotel` has no agent at {}",
+            path.display()
+        );
+    }
+    Ok(path)
+}
+
+fn show(line: &Value, is_json: bool) {
+    if is_json {
+        println!("{line}");
+        return;
+    }
+    let number = |key: &str| {
+        line[key]
+            .as_f64()
+            .map_or_else(String::new, |value| format!("{value}"))
+    };
+    println!(
+        "{:<52} {:>12} {:<10} {:>12} {:>7}",
+        line["name"].as_str().unwrap_or_default(),
+        number("value"),
+        line["unit"].as_str().unwrap_or_default(),
+        number("baseline"),
+        number("ratio")
+    );
 }
