@@ -79,7 +79,8 @@ settings! {
         token_file: Option<PathBuf> = Unset("/run/secrets/tidegate-token"),
         /// Allows addresses other than loopback without a token. Only for networks in which you trust everybody.
         allow_insecure_listen: bool = Is("false"),
-        /// Threads that fold spans, 0 to 64; 0 is one for each core, at most 8. Answers are the same for any number.
+        /// Threads that fold spans, 0 to 64; 0 is one for every four cores, 1 to 8: decoding takes
+        /// the others. Answers are the same for any number.
         folder_threads: Count<0, 64> = Is("0"),
         /// Telemetry kept for looking at; nothing that decides reads it.
         store: Store = Unset(""),

@@ -142,9 +142,7 @@ impl Shell {
                 _ = ticks.tick() => self.tick(&channels.effects),
                 received = channels.requests.recv_many(&mut requests, REQUESTS_AT_ONCE), if are_requests_open => {
                     are_requests_open = received > 0;
-                    for accepted in requests.drain(..) {
-                        self.request(accepted);
-                    }
+                    self.requests(requests.drain(..));
                 }
             }
         }
@@ -153,29 +151,33 @@ impl Shell {
         self.write(|log| log.sync());
     }
 
-    fn request(&mut self, accepted: Accepted) {
-        let Accepted {
+    /// Logs requests in the order they came, then folds all of them at once. Their memory is given back after that.
+    fn requests(&mut self, accepted: impl Iterator<Item = Accepted>) {
+        let (mut batches, mut holds) = (Vec::new(), Vec::new());
+        for Accepted {
             request,
             decoded,
             hold,
-        } = accepted;
-        let rejected = decoded.spans_rejected();
-        let batches: Vec<Arc<SpanBatch>> = decoded.batches.into_iter().map(Arc::new).collect();
-        if self.keeping.log.is_some() {
-            let record = RecordBody::Request(RequestRecord {
-                protocol: request.protocol,
-                encoding: request.encoding,
-                rejected: u32::try_from(rejected).unwrap_or(u32::MAX),
-                columns_digest: ingest::log::columns_digest(&batches),
-                body: request.body,
-            });
-            self.append(request.received, &record);
+        } in accepted
+        {
+            let rejected = decoded.spans_rejected();
+            let own: Vec<Arc<SpanBatch>> = decoded.batches.into_iter().map(Arc::new).collect();
+            if self.keeping.log.is_some() {
+                let record = RecordBody::Request(RequestRecord {
+                    protocol: request.protocol,
+                    encoding: request.encoding,
+                    rejected: u32::try_from(rejected).unwrap_or(u32::MAX),
+                    columns_digest: ingest::log::columns_digest(&own),
+                    body: request.body,
+                });
+                self.append(request.received, &record);
+            }
+            self.engine.count(Counter::RejectedSpans, rejected);
+            batches.extend(own);
+            holds.push(hold);
         }
-        self.engine.count(Counter::RejectedSpans, rejected);
-        for batch in batches {
-            fold(&mut self.engine, &batch);
-        }
-        drop(hold);
+        fold(&mut self.engine, batches);
+        drop(holds);
     }
 
     fn control(&mut self, input: Input, effects: &mpsc::Sender<Effect>) {
@@ -280,18 +282,21 @@ impl Shell {
     }
 }
 
-/// Folds one batch: on this thread when there is one folder, else on one thread per folder.
-pub(crate) fn fold(engine: &mut Engine, batch: &Arc<SpanBatch>) {
+/// Folds batches in order: on this thread when there is one folder, else on one thread per folder, each of which
+/// sees all of them.
+fn fold(engine: &mut Engine, batches: Vec<Arc<SpanBatch>>) {
     if let [folder] = engine.folders_mut() {
-        folder.fold(batch);
+        batches.iter().for_each(|batch| folder.fold(batch));
     } else {
         std::thread::scope(|scope| {
             for folder in engine.folders_mut() {
-                scope.spawn(|| folder.fold(batch));
+                scope.spawn(|| batches.iter().for_each(|batch| folder.fold(batch)));
             }
         });
     }
-    engine.store(Arc::clone(batch));
+    for batch in batches {
+        engine.store(batch);
+    }
 }
 
 /// The record of a control input; deltas and ticks have none here: requests and Tick records stand for them.

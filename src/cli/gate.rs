@@ -158,7 +158,12 @@ pub(crate) fn render(body: &GateBody) -> String {
         body.code
     );
     if !body.notes.is_empty() {
-        head.push_str(&format!(" ({})", body.notes.join(", ")));
+        let names: Vec<&str> = body
+            .notes
+            .iter()
+            .filter_map(|note| note.split(':').next())
+            .collect();
+        head.push_str(&format!(" ({})", names.join(", ")));
     }
     lines.push(head);
     lines.extend(
@@ -197,6 +202,11 @@ pub(crate) fn render(body: &GateBody) -> String {
             arms.strata
         ));
     }
+    lines.extend(
+        body.notes
+            .iter()
+            .map(|note| colored(&format!("  {}", inert(note)), "2")),
+    );
     let decision = if body.decision_id.is_empty() {
         "none yet"
     } else {

@@ -212,39 +212,55 @@ impl Decider {
             _ => event.candidate.clone(),
         };
         self.event(kind, &event.service, detail);
-        for service in self
-            .registry
-            .find(&event.service, &event.namespace, &event.environment)
-        {
-            let named = self.registry.revisions_named(service, &event.candidate);
-            let candidate = if let [only] = named.as_slice() {
-                Some(*only)
-            } else {
-                None
-            };
-            self.gate.rollout(self.now, service, event, candidate);
+        let Some(service) = self.the_service(&event.service, &event.namespace, &event.environment)
+        else {
+            return;
+        };
+        let named = self.registry.revisions_named(service, &event.candidate);
+        let candidate = if let [only] = named.as_slice() {
+            Some(*only)
+        } else {
+            None
+        };
+        self.gate.rollout(self.now, service, event, candidate);
+    }
+
+    /// The one service that a name, a namespace and an environment mean. None or several: the event is listed as
+    /// such and changes nothing (`staging` never halts `production`).
+    fn the_service(&mut self, name: &str, namespace: &str, environment: &str) -> Option<ServiceId> {
+        let found = self.registry.find(name, namespace, environment);
+        if let [only] = found.as_slice() {
+            return Some(*only);
         }
+        let text = match found.len() {
+            0 => "no span of this service has been seen yet: the event changes nothing".to_owned(),
+            many => format!(
+                "{many} services have this name: give namespace and environment; the event changes nothing"
+            ),
+        };
+        self.event("event.unmatched", name, text);
+        None
     }
 
     fn clear_latch(&mut self, cleared: &LatchCleared, effects: &mut Vec<Effect>) {
         if self.is_repeated(&cleared.id) {
             return;
         }
-        for service in
-            self.registry
-                .find(&cleared.service, &cleared.namespace, &cleared.environment)
-        {
-            for revision in self.registry.revisions_named(service, &cleared.candidate) {
-                let transition = self.gate.clear_latch(
-                    self.now,
-                    service,
-                    revision,
-                    &cleared.reason,
-                    &cleared.author,
-                );
-                if let Some(transition) = transition {
-                    self.decided(&transition, effects);
-                }
+        let Some(service) =
+            self.the_service(&cleared.service, &cleared.namespace, &cleared.environment)
+        else {
+            return;
+        };
+        for revision in self.registry.revisions_named(service, &cleared.candidate) {
+            let transition = self.gate.clear_latch(
+                self.now,
+                service,
+                revision,
+                &cleared.reason,
+                &cleared.author,
+            );
+            if let Some(transition) = transition {
+                self.decided(&transition, effects);
             }
         }
     }
