@@ -82,7 +82,7 @@ fn empties_are_refused_by_the_budget_before_they_cost_anything() {
         let fastest = fastest.unwrap_or_default();
         let growth = before.and_then(|before| Some(peak_bytes()?.saturating_sub(before)));
         println!("{name}: {fastest:?}, peak memory grew by {growth:?} bytes");
-        assert!(fastest < Duration::from_millis(100), "{name}: {fastest:?}");
+        assert!(fastest < Duration::from_millis(400), "{name}: {fastest:?}");
         assert!(growth.unwrap_or(0) < 80 << 20, "{name}: {growth:?}");
     }
 }
