@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Keys remembered between batches; beyond that all are forgotten, which costs speed only.
-const KEYS_MAX: usize = 2_048;
+const KEYS_MAX: usize = 1_024;
 const NONE: u16 = u16::MAX;
 const NO_ROW: u32 = u32::MAX;
 const KINDS: usize = 7;
@@ -43,6 +43,8 @@ pub(super) struct Attributes {
     active: Vec<(u16, u16)>,
     /// The keys that lately came first in a span.
     first: [u16; 2],
+    /// About how many rows the batch will have.
+    pub(super) rows_expected: usize,
 }
 
 /// Limits of one attribute.
@@ -60,6 +62,7 @@ impl Attributes {
             columns: Vec::new(),
             active: Vec::new(),
             first: [NONE; 2],
+            rows_expected: 0,
         }
     }
 
@@ -81,22 +84,11 @@ impl Attributes {
         let mut anomalies = 0;
         let mut previous = NONE;
         for encoded in attributes {
-            let guess = self.guess(previous, encoded);
-            let (key, value) = match guess {
-                Some(found) => found,
-                None => match self.look_up(previous, encoded, limits, check)? {
-                    Some((key, value, checked)) => {
-                        anomalies |= self.push(row, key, &value, checked, limits, check)?;
-                        previous = key;
-                        continue;
-                    }
-                    None => {
-                        anomalies |= anomaly::DROPPED_FIELDS;
-                        continue;
-                    }
-                },
+            let (odd, key) = match self.guess(previous, encoded) {
+                Some((key, value)) => (self.push(row, key, value, limits, check)?, key),
+                None => self.look_up(previous, (row, encoded), limits, check)?,
             };
-            anomalies |= self.push(row, key, value, false, limits, check)?;
+            anomalies |= odd;
             previous = key;
         }
         Ok(anomalies)
@@ -142,33 +134,28 @@ impl Attributes {
         }
     }
 
-    /// Finds the key by its text; `None` when the attribute is dropped (key empty or too long).
+    /// Stores an attribute whose key was not predicted; returns anomalies and key. An attribute with an empty or
+    /// too long key is dropped, and the key is still `previous`.
     #[inline(never)]
-    #[expect(
-        clippy::type_complexity,
-        reason = "key, value, whether the value is checked"
-    )]
-    fn look_up<'a>(
+    fn look_up(
         &mut self,
         previous: u16,
-        encoded: &'a [u8],
+        (row, encoded): (usize, &[u8]),
         limits: AttributeLimits,
         check: &mut Check,
-    ) -> Result<Option<(u16, std::borrow::Cow<'a, [u8]>, bool)>, Stop> {
+    ) -> Result<(u16, u16), Stop> {
         let split = KeyValue::split(encoded, check, SPAN_VALUE_DEPTH - 1)?;
         let key = text(split.key)?;
         if key.is_empty() || key.len() > limits.key_bytes_max {
-            if !split.checked {
-                check.message(&ANY_VALUE, &split.value, SPAN_VALUE_DEPTH)?;
-            }
-            return Ok(None);
+            check.message(&ANY_VALUE, &split.value, SPAN_VALUE_DEPTH)?;
+            return Ok((anomaly::DROPPED_FIELDS, previous));
         }
         let index = match self.by_text.get(key) {
             Some(index) => *index,
             None => self.add_key(key),
         };
         self.expect(previous, index);
-        Ok(Some((index, split.value, split.checked)))
+        Ok((self.push(row, index, &split.value, limits, check)?, index))
     }
 
     fn add_key(&mut self, text: &str) -> u16 {
@@ -193,14 +180,13 @@ impl Attributes {
         row: usize,
         key: u16,
         encoded: &[u8],
-        checked: bool,
         limits: AttributeLimits,
         check: &mut Check,
     ) -> Result<u16, Stop> {
         if let Some(text) = usual_text(encoded)
             && text.len() <= limits.value_bytes_max
         {
-            return self.place(row, key, (ValueKind::Text, text, checked));
+            return self.place(row, key, (ValueKind::Text, text, false));
         }
         if let Some(int) = usual_int(encoded) {
             return self.place(row, key, (ValueKind::Int, &int.to_le_bytes(), true));
@@ -252,6 +238,7 @@ impl Attributes {
         entry.column = column;
         let target = &mut self.columns[usize::from(column)];
         if target.is_empty() {
+            target.reserve(self.rows_expected);
             self.active.push((key, column));
         }
         target.push(row, value, checked)?;

@@ -3,7 +3,7 @@
 use super::DecodeLimits;
 use super::attributes::{AttributeLimits, Attributes};
 use super::children;
-use super::column::Dictionary;
+use super::column::{Dictionary, tight};
 use super::error::Stop;
 use super::resource::Known;
 use super::schema::{Check, EVENT, KEY_VALUE, LINK, text};
@@ -118,6 +118,7 @@ impl Builder {
     pub(super) fn reserve(&mut self, rows: usize) {
         if self.len() == 0 {
             self.rows = Rows::with_capacity(rows.min(ROWS_MAX));
+            self.attributes.rows_expected = rows.min(ROWS_MAX);
         }
     }
 
@@ -337,21 +338,21 @@ impl Builder {
             resources: std::mem::take(&mut self.resources),
             scopes: std::mem::take(&mut self.scopes),
             names: self.names.take(),
-            trace_id: rows.trace_id.into(),
-            span_id: rows.span_id.into(),
-            parent_id: rows.parent_id.into(),
-            start: rows.start.into(),
-            duration: rows.duration.into(),
-            end: rows.end.into(),
-            resource: rows.resource.into(),
-            scope: rows.scope.into(),
-            name: rows.name.into(),
-            kind: rows.kind.into(),
-            status: rows.status.into(),
-            flags: rows.flags.into(),
-            anomalies: rows.anomalies.into(),
-            shard: rows.shard.into(),
-            weight: rows.weight.into(),
+            trace_id: tight(rows.trace_id).into(),
+            span_id: tight(rows.span_id).into(),
+            parent_id: tight(rows.parent_id).into(),
+            start: tight(rows.start).into(),
+            duration: tight(rows.duration).into(),
+            end: tight(rows.end).into(),
+            resource: tight(rows.resource).into(),
+            scope: tight(rows.scope).into(),
+            name: tight(rows.name).into(),
+            kind: tight(rows.kind).into(),
+            status: tight(rows.status).into(),
+            flags: tight(rows.flags).into(),
+            anomalies: tight(rows.anomalies).into(),
+            shard: tight(rows.shard).into(),
+            weight: tight(rows.weight).into(),
             attributes: self.attributes.take(count),
             status_message: std::mem::take(&mut self.status_message),
             trace_state: std::mem::take(&mut self.trace_state),

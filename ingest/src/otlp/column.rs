@@ -15,6 +15,8 @@ use std::hash::{BuildHasher, Hasher};
 
 /// From this many distinct values on, a column that is nearly all new values becomes raw.
 const RAW_MIN: usize = 64;
+/// A column keeps an arena of at most this size from batch to batch.
+const KEPT_BYTES_MAX: usize = 4_096;
 
 /// Values end to end, each distinct one once, numbered by first appearance.
 #[derive(Default)]
@@ -66,18 +68,32 @@ impl Table {
         self.ends.resize(len, self.bytes.len() as u32);
     }
 
-    /// Takes the values out and leaves room for about as many.
     fn take(&mut self) -> ValueTable {
         let mut offsets = Vec::with_capacity(self.ends.len() + 1);
         offsets.push(0);
         offsets.append(&mut self.ends);
-        let mut bytes = Vec::with_capacity(self.bytes.len());
-        bytes.append(&mut self.bytes);
+        if self.ends.capacity() > DICTIONARY_MAX {
+            self.ends = Vec::new();
+        }
+        // A small arena is copied out and kept for the next batch, a large one given away.
+        let bytes = match self.bytes.capacity() <= KEPT_BYTES_MAX {
+            true => self.bytes.as_slice().to_vec(),
+            false => tight(std::mem::take(&mut self.bytes)),
+        };
+        self.bytes.clear();
         ValueTable {
             offsets: offsets.into(),
             bytes: Buffer::from_vec(bytes),
         }
     }
+}
+
+/// `values` without much unused room: finished batches live long.
+pub(super) fn tight<T>(mut values: Vec<T>) -> Vec<T> {
+    if values.capacity() > values.len() + values.len() / 4 {
+        values.shrink_to_fit();
+    }
+    values
 }
 
 impl Dictionary {
@@ -138,7 +154,10 @@ impl Dictionary {
     }
 
     pub(super) fn take(&mut self) -> ValueTable {
-        self.slots.fill(0);
+        match self.slots.len() > 2 * DICTIONARY_MAX {
+            true => self.slots = Vec::new(),
+            false => self.slots.fill(0),
+        }
         self.table.take()
     }
 }
@@ -181,6 +200,12 @@ impl Column {
     #[inline(always)]
     pub(super) fn is_empty(&self) -> bool {
         self.rows == 0
+    }
+
+    /// Makes room for `rows` rows; call before the first one.
+    #[inline(never)]
+    pub(super) fn reserve(&mut self, rows: usize) {
+        self.codes.reserve(rows);
     }
 
     /// Stores `value` for `row`, which must not have one. `checked` says that text is known to be UTF-8.
@@ -262,7 +287,7 @@ impl Column {
                 false => raw.pad(row + 1),
             }
         }
-        self.codes.clear();
+        self.codes = Vec::new();
         self.last_range = NO_RANGE;
         self.raw.insert(raw)
     }
@@ -311,14 +336,13 @@ impl Column {
         let data = match self.raw.take() {
             Some(mut raw) => ColumnData::Raw(raw.take()),
             None => {
-                let codes = std::mem::replace(&mut self.codes, Vec::with_capacity(rows));
+                let codes = tight(std::mem::take(&mut self.codes));
                 ColumnData::Codes {
                     codes: codes.into(),
                     values,
                 }
             }
         };
-        self.codes.clear();
         self.rows = 0;
         self.last_range = NO_RANGE;
         (present, data)

@@ -35,7 +35,7 @@ pub struct DecodeLimits {
     pub bytes_max: usize,
     /// Deepest nesting of messages, counted from the request; deeper is refused.
     pub depth_max: u32,
-    /// Attributes kept of one span, event or resource, the first ones; the others are dropped.
+    /// Attributes kept of one span, event or resource, the first ones; the others are dropped. At most 4,096.
     pub attributes_per_span: usize,
     /// Events kept of one span, the first ones; the others are dropped.
     pub events_per_span: usize,

@@ -19,9 +19,9 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// Most resources remembered.
-const RESOURCES_MAX: usize = 4_096;
+const RESOURCES_MAX: usize = 1_024;
 /// Most encoded bytes remembered.
-const BYTES_MAX: usize = 8 << 20;
+const BYTES_MAX: usize = 2 << 20;
 /// Depth of a resource: request, resource spans, resource.
 pub(super) const DEPTH: u32 = 2;
 

@@ -91,7 +91,14 @@ impl<'a> RawSpan<'a> {
                 KIND => span.kind = wire.varint()?,
                 START => span.start = wire.fixed64()?,
                 END => span.end = wire.fixed64()?,
-                ATTRIBUTE => children.attributes.push(wire.bytes()?),
+                ATTRIBUTE => loop {
+                    check.spend(1)?;
+                    children.attributes.push(wire.bytes()?);
+                    // Attributes stand together.
+                    if !wire.skip_byte(ATTRIBUTE as u8) {
+                        break;
+                    }
+                },
                 EVENT => children.events.push(wire.bytes()?),
                 LINK => children.links.push(wire.bytes()?),
                 STATUS_FIELD => span.read_status(wire.bytes()?, check)?,
@@ -105,8 +112,8 @@ impl<'a> RawSpan<'a> {
                     wire.skip(unknown, SPAN_DEPTH, check.depth_max)?;
                 }
             }
-            // Children are spent as they are gathered, so that no list outgrows the budget.
-            if matches!(field, ATTRIBUTE | EVENT | LINK) {
+            // Spent as they are gathered, so that no list outgrows the budget.
+            if matches!(field, EVENT | LINK) {
                 check.spend(1)?;
             }
         }

@@ -78,8 +78,13 @@ pub struct Decoder {
 impl Decoder {
     /// A decoder that has seen nothing yet.
     pub fn new(limits: DecodeLimits) -> Self {
+        // Keys and columns are numbered by 16 bits.
+        let attributes_per_span = limits.attributes_per_span.min(4_096);
         Self {
-            limits,
+            limits: DecodeLimits {
+                attributes_per_span,
+                ..limits
+            },
             builder: Builder::new(),
             resources: Resources::default(),
             span_bytes: 512,

@@ -51,8 +51,6 @@ impl<'a> Merged<'a> {
 pub(super) struct KeyValue<'a> {
     pub(super) key: &'a [u8],
     pub(super) value: Cow<'a, [u8]>,
-    /// Whether key and value are known to be valid.
-    pub(super) checked: bool,
 }
 
 impl<'a> KeyValue<'a> {
@@ -63,7 +61,6 @@ impl<'a> KeyValue<'a> {
             Some((key, value)) => Ok(Self {
                 key,
                 value: Cow::Borrowed(value),
-                checked: false,
             }),
             None => Self::unusual(bytes, check, depth),
         }
@@ -95,7 +92,6 @@ impl<'a> KeyValue<'a> {
         Ok(Self {
             key: text,
             value: value.into_bytes(),
-            checked: true,
         })
     }
 }

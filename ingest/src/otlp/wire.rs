@@ -53,6 +53,18 @@ impl<'a> Wire<'a> {
         Ok(Some(key))
     }
 
+    /// Steps over the next byte if it is `byte`: a key known in advance.
+    #[inline(always)]
+    pub(super) fn skip_byte(&mut self, byte: u8) -> bool {
+        match self.0 {
+            [next, rest @ ..] if *next == byte => {
+                self.0 = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
     #[inline(always)]
     pub(super) fn varint(&mut self) -> Result<u64, Stop> {
         match self.0 {
