@@ -242,11 +242,7 @@ fn case_7_nesting() {
     );
     assert_eq!(malformed(&in_span(&nested(30, &[]))).0, Problem::TooDeep);
     assert_eq!(malformed(&in_span(&nested(2_000, &[]))).0, Problem::TooDeep);
-    let groups = [
-        vec![0x9b, 0x06].repeat(100_000),
-        vec![0x9c, 0x06].repeat(100_000),
-    ]
-    .concat();
+    let groups = [[0x9b, 0x06].repeat(100_000), [0x9c, 0x06].repeat(100_000)].concat();
     assert_eq!(malformed(&in_span(&groups)).0, Problem::TooDeep);
 }
 
