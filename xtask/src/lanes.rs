@@ -10,7 +10,6 @@ use std::process::Command;
 pub(crate) struct Lanes {
     corpus: bool,
     peers: bool,
-    peers_all: bool,
     long: bool,
 }
 
@@ -25,11 +24,8 @@ impl Lanes {
             match argument.as_str() {
                 "--corpus" => lanes.corpus = true,
                 "--peers" => lanes.peers = true,
-                "--peers=all" => (lanes.peers, lanes.peers_all) = (true, true),
                 "--long" => lanes.long = true,
-                other => bail!(
-                    "unknown lane `{other}`: expected --corpus, --peers, --peers=all or --long"
-                ),
+                other => bail!("unknown lane `{other}`: expected --corpus, --peers or --long"),
             }
         }
         Ok(lanes)
@@ -64,7 +60,7 @@ pub(crate) fn test(lanes: &Lanes) -> Result<()> {
         corpus()?;
     }
     if lanes.peers {
-        peers(lanes.peers_all)?;
+        peers()?;
     }
     Ok(())
 }
@@ -91,7 +87,7 @@ fn corpus() -> Result<()> {
     .env("TIDEGATE_CORPUS", path))
 }
 
-fn peers(all: bool) -> Result<()> {
+fn peers() -> Result<()> {
     let python = crate::lanes::peers_python(&["opentelemetry-sdk", "opentelemetry-exporter-otlp"])?;
     let mut command = cargo(&[
         "test",
@@ -104,9 +100,6 @@ fn peers(all: bool) -> Result<()> {
         "--test-threads=1",
     ]);
     command.env("TIDEGATE_PEERS_PYTHON", python);
-    if all {
-        command.env("TIDEGATE_PEERS_ALL", "1");
-    }
     run(&mut command)
 }
 

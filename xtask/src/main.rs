@@ -12,10 +12,9 @@ usage: cargo xtask COMMAND
   demo [ARGS...]     build the program and run the main job (`tidegate demo --help` lists ARGS)
   test               hermetic tests: cargo alone, nothing else needed
     --corpus         and the recorded data in $TIDEGATE_CORPUS (default ../shared/corpus)
-    --peers          and real peers: OpenTelemetry SDKs, Envoy (installed into $TIDEGATE_PEERS_CACHE)
-    --peers=all      and the expensive ones
+    --peers          and a real OpenTelemetry SDK (installed into $TIDEGATE_PEERS_CACHE)
     --long           full seeds, statistics grids, fuzzing (hours)
-  lint               formatting, clippy, documentation, licenses
+  lint               formatting, clippy, documentation
   bench [-o json]    measure and print; never fails for being slow
   ci                 what .ci/run does: test, corpus, peers, lint";
 

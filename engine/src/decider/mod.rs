@@ -27,7 +27,7 @@ use std::sync::Arc;
 const LISTED_MAX: usize = 1_000;
 /// Ids of CloudEvents remembered, so that a repeated event counts once.
 const EVENT_IDS_MAX: usize = 10_000;
-/// Undelivered effects kept; beyond it the oldest is given up, and the event list says so.
+/// Undelivered effects kept; beyond it one is given up, and the event list says so.
 const OUTBOX_MAX: usize = 10_000;
 
 /// The deciding machine and all its state; serializes as the checkpoint.
