@@ -83,6 +83,8 @@ fn corpus() -> Result<()> {
         "corpus",
         "--test",
         "corpus",
+        "--test",
+        "slo_corpus",
     ])
     .env("TIDEGATE_CORPUS", path))
 }
