@@ -42,7 +42,13 @@ fn peak_bytes() -> Option<usize> {
     Some(kib * 1_024)
 }
 
+/// One test, because both halves read the peak of the process.
 #[test]
+fn hostile_requests_cost_little() {
+    empties_are_refused_by_the_budget_before_they_cost_anything();
+    valid_but_hostile_requests_stay_within_the_byte_budget();
+}
+
 fn empties_are_refused_by_the_budget_before_they_cost_anything() {
     let spans = |spans: &[u8]| wrap(1, &wrap(2, spans));
     let span = |fields: &[u8]| spans(&wrap(2, fields));
@@ -122,4 +128,73 @@ fn processor_time() -> Duration {
         .next()
         .and_then(|nanos| nanos.parse().ok());
     Duration::from_nanos(nanos.unwrap_or(0))
+}
+
+/// A valid span with `fields` added.
+fn span_with(number: u64, fields: &[u8]) -> Vec<u8> {
+    let id = (number + 1).to_le_bytes();
+    let time = RECEIVED.0.to_le_bytes();
+    let own = [&[0x0a, 16][..], &id, &id, &[0x12, 8], &id, &[0x41], &time].concat();
+    wrap(2, &[own, fields.to_vec()].concat())
+}
+
+/// Whatever is inside 64 MiB, decoding holds at most the byte budget and one batch.
+fn valid_but_hostile_requests_stay_within_the_byte_budget() {
+    let attribute = |key: &str| wrap(9, &[wrap(1, key.as_bytes()), wrap(2, &[0x18, 1])].concat());
+    let repeat = |item: &dyn Fn(u64) -> Vec<u8>| {
+        let mut body = Vec::new();
+        for number in 0.. {
+            if body.len() >= BODY_BYTES - 4_096 {
+                break;
+            }
+            body.extend_from_slice(&item(number));
+        }
+        body
+    };
+    let spans = |item: &dyn Fn(u64) -> Vec<u8>| wrap(1, &wrap(2, &repeat(item)));
+    let shapes = [
+        ("minimal spans", spans(&|n| span_with(n, &[]))),
+        ("events", spans(&|n| span_with(n, &[0x5a, 0].repeat(128)))),
+        (
+            "ever new keys",
+            spans(&|n| {
+                let keys: Vec<u8> = (0..128)
+                    .flat_map(|k| attribute(&format!("{n:x}.{k:x}")))
+                    .collect();
+                span_with(n, &keys)
+            }),
+        ),
+        (
+            "one of 380 keys each",
+            spans(&|n| span_with(n, &attribute(&format!("{}", n % 380)))),
+        ),
+        (
+            "ever new resources",
+            repeat(&|n| {
+                let resource = wrap(1, &wrap(1, &wrap(1, format!("{n:x}").as_bytes())));
+                wrap(1, &[resource, wrap(2, &span_with(n, &[]))].concat())
+            }),
+        ),
+        (
+            "ever new scopes",
+            repeat(&|n| {
+                let scope = wrap(1, &wrap(1, format!("{n:x}").as_bytes()));
+                wrap(1, &wrap(2, &[scope, span_with(n, &[])].concat()))
+            }),
+        ),
+    ];
+    for (name, body) in &shapes {
+        let mut decoder = Decoder::new(DecodeLimits::default());
+        let start = processor_time();
+        let mut outcome = String::new();
+        let grown = growth(|| {
+            outcome = match decoder.decode_traces(body, RECEIVED, HashSeed(1, 2)) {
+                Ok(decoded) => format!("{} spans", decoded.spans_seen),
+                Err(error) => error.to_string(),
+            }
+        });
+        let took = processor_time().saturating_sub(start);
+        println!("{name}: {outcome}, {took:?}, peak memory grew by {grown:?} bytes");
+        assert!(grown.unwrap_or(0) < 300 << 20, "{name}: {grown:?}");
+    }
 }

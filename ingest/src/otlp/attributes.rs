@@ -43,8 +43,6 @@ pub(super) struct Attributes {
     active: Vec<(u16, u16)>,
     /// The keys that lately came first in a span.
     first: [u16; 2],
-    /// About how many rows the batch will have.
-    pub(super) rows_expected: usize,
 }
 
 /// Limits of one attribute.
@@ -62,7 +60,6 @@ impl Attributes {
             columns: Vec::new(),
             active: Vec::new(),
             first: [NONE; 2],
-            rows_expected: 0,
         }
     }
 
@@ -238,7 +235,7 @@ impl Attributes {
         entry.column = column;
         let target = &mut self.columns[usize::from(column)];
         if target.is_empty() {
-            target.reserve(self.rows_expected);
+            target.begin();
             self.active.push((key, column));
         }
         target.push(row, value, checked)?;

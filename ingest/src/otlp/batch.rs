@@ -118,7 +118,6 @@ impl Builder {
     pub(super) fn reserve(&mut self, rows: usize) {
         if self.len() == 0 {
             self.rows = Rows::with_capacity(rows.min(ROWS_MAX));
-            self.attributes.rows_expected = rows.min(ROWS_MAX);
         }
     }
 

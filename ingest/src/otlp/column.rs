@@ -168,6 +168,8 @@ pub(super) struct Column {
     pub(super) kind: ValueKind,
     /// Rows so far, up to the last one that has a value.
     rows: usize,
+    /// Rows it had in the batch before.
+    rows_before: usize,
     /// The last value, and where the dictionary keeps it; an impossible range when there is none.
     last: u16,
     last_range: (u32, u32),
@@ -187,6 +189,7 @@ impl Column {
         Self {
             kind,
             rows: 0,
+            rows_before: 0,
             last: 0,
             last_range: NO_RANGE,
             codes: Vec::new(),
@@ -202,10 +205,10 @@ impl Column {
         self.rows == 0
     }
 
-    /// Makes room for `rows` rows; call before the first one.
+    /// Makes room for as many rows as in the last batch; call before the first one.
     #[inline(never)]
-    pub(super) fn reserve(&mut self, rows: usize) {
-        self.codes.reserve(rows);
+    pub(super) fn begin(&mut self) {
+        self.codes.reserve(self.rows_before);
     }
 
     /// Stores `value` for `row`, which must not have one. `checked` says that text is known to be UTF-8.
@@ -344,6 +347,7 @@ impl Column {
             }
         };
         self.rows = 0;
+        self.rows_before = rows;
         self.last_range = NO_RANGE;
         (present, data)
     }

@@ -8,7 +8,7 @@ use super::DecodeLimits;
 use super::batch::{Builder, Context};
 use super::error::{DecodeError, Problem, RejectReason, Rejected, Stop};
 use super::resource::{DEPTH as RESOURCE_DEPTH, Known, Resources};
-use super::schema::{Check, REQUEST, RESOURCE, SCOPE, SPAN, text};
+use super::schema::{Check, Message, REQUEST, RESOURCE, SCOPE, SPAN, text};
 use super::span::{Children, RawSpan, SPAN_DEPTH};
 use super::value::{Merged, cut_text};
 use super::wire::{BYTES, Wire, key};
@@ -22,6 +22,11 @@ const FIRST: u32 = key(1, BYTES);
 /// Scope spans of resource spans, spans of scope spans.
 const SECOND: u32 = key(2, BYTES);
 const SCHEMA_URL: u32 = key(3, BYTES);
+/// A resource and a scope with the depths they stand at.
+const RESOURCE_AT: (&Message, u32) = (&RESOURCE, RESOURCE_DEPTH);
+const SCOPE_AT: (&Message, u32) = (&SCOPE, SPAN_DEPTH);
+/// What an attribute column costs beside its values.
+const COLUMN_BYTES: usize = 512;
 /// What a distinct resource costs beside its bytes.
 const RESOURCE_BYTES: usize = 1_024;
 
@@ -234,14 +239,18 @@ fn parse_scope(
     Ok((scope, anomalies))
 }
 
-/// All parts of field 1 of a message, wherever they stand.
-fn parts(bytes: &[u8], depth_max: u32) -> Result<Merged<'_>, Stop> {
+/// All parts of field 1 of `bytes`, a `message` at `depth`, wherever they stand.
+fn parts<'a>(
+    bytes: &'a [u8],
+    (message, depth): (&'static Message, u32),
+    check: &mut Check,
+) -> Result<Merged<'a>, Stop> {
     let mut merged = Merged::default();
     let mut wire = Wire::new(bytes);
     while let Some(field) = wire.next_key()? {
         match field {
-            FIRST => merged.add(wire.bytes()?),
-            other => wire.skip(other, 0, depth_max)?,
+            FIRST => merged.add(wire.bytes()?, (message, depth), check)?,
+            other => wire.skip(other, 0, check.depth_max)?,
         }
     }
     Ok(merged)
@@ -265,7 +274,7 @@ impl<'a> Walk<'_, 'a> {
         let mut origin = Origin::default();
         let mut begun = false;
         if self.look_ahead {
-            origin.encoded_resource = parts(bytes, self.context.limits.depth_max)?;
+            origin.encoded_resource = parts(bytes, RESOURCE_AT, &mut self.check)?;
         }
         let mut wire = Wire::new(bytes);
         while let Some(field) = wire.next_key()? {
@@ -273,7 +282,12 @@ impl<'a> Walk<'_, 'a> {
             match field {
                 FIRST if self.look_ahead => drop(wire.bytes()?),
                 FIRST if begun => return Err(Stop::OutOfOrder),
-                FIRST => origin.encoded_resource.add(wire.bytes()?),
+                FIRST => {
+                    let part = wire.bytes()?;
+                    origin
+                        .encoded_resource
+                        .add(part, RESOURCE_AT, &mut self.check)?;
+                }
                 SECOND => {
                     begun = true;
                     self.scope_spans(wire.bytes()?, &mut origin)?;
@@ -297,7 +311,7 @@ impl<'a> Walk<'_, 'a> {
         origin.scope = None;
         origin.numbers = None;
         origin.encoded_scope = match self.look_ahead {
-            true => parts(bytes, self.context.limits.depth_max)?,
+            true => parts(bytes, SCOPE_AT, &mut self.check)?,
             false => Merged::default(),
         };
         let mut begun = false;
@@ -311,7 +325,10 @@ impl<'a> Walk<'_, 'a> {
                 }
                 FIRST if self.look_ahead => drop(wire.bytes()?),
                 FIRST if begun => return Err(Stop::OutOfOrder),
-                FIRST => origin.encoded_scope.add(wire.bytes()?),
+                FIRST => {
+                    let part = wire.bytes()?;
+                    origin.encoded_scope.add(part, SCOPE_AT, &mut self.check)?;
+                }
                 SCHEMA_URL => drop(text(wire.bytes()?)?),
                 known if known >> 3 <= 3 => return Err(Problem::WrongWireType.into()),
                 unknown => wire.skip(unknown, 2, self.context.limits.depth_max)?,
@@ -405,10 +422,13 @@ impl<'a> Walk<'_, 'a> {
             return Ok(());
         }
         let batch = self.builder.take(self.context.received);
+        let overhead =
+            RESOURCE_BYTES * batch.resources.len() + COLUMN_BYTES * batch.attributes.len();
         self.bytes_left = self
             .bytes_left
-            .checked_sub(batch.byte_size() + RESOURCE_BYTES * batch.resources.len())
+            .checked_sub(batch.byte_size() + overhead)
             .ok_or(Stop::TooManyBytes)?;
+        self.rows_expected = batch.len();
         self.batches.push(batch);
         Ok(())
     }

@@ -5,7 +5,7 @@
 //! schema and then read by the rules of protobuf: the last field wins, repeated messages are merged.
 
 use super::error::Stop;
-use super::schema::{ANY_VALUE, Check, KEY_VALUE};
+use super::schema::{ANY_VALUE, Check, KEY_VALUE, Message};
 use super::wire::{BYTES, FIXED64, VARINT, Wire, key};
 use engine::span::ValueKind;
 use std::borrow::Cow;
@@ -27,15 +27,26 @@ const STRING_INDEX: u32 = key(8, VARINT);
 pub(super) struct Merged<'a>(Option<Cow<'a, [u8]>>);
 
 impl<'a> Merged<'a> {
-    pub(super) fn add(&mut self, part: &'a [u8]) {
-        self.0 = Some(match self.0.take() {
-            None => Cow::Borrowed(part),
-            Some(before) => {
-                let mut whole = before.into_owned();
-                whole.extend_from_slice(part);
-                Cow::Owned(whole)
-            }
-        });
+    /// Adds a part, a `message` at `depth`. Each of several parts must be valid by itself: a length that points
+    /// beyond its part would otherwise reach into the next one.
+    pub(super) fn add(
+        &mut self,
+        part: &'a [u8],
+        (message, depth): (&'static Message, u32),
+        check: &mut Check,
+    ) -> Result<(), Stop> {
+        let Some(before) = self.0.take() else {
+            self.0 = Some(Cow::Borrowed(part));
+            return Ok(());
+        };
+        if let Cow::Borrowed(first) = before {
+            check.message(message, first, depth)?;
+        }
+        check.message(message, part, depth)?;
+        let mut whole = before.into_owned();
+        whole.extend_from_slice(part);
+        self.0 = Some(Cow::Owned(whole));
+        Ok(())
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -85,7 +96,7 @@ impl<'a> KeyValue<'a> {
         while let Some(field) = wire.next_key()? {
             match field >> 3 {
                 1 => text = wire.bytes()?,
-                2 => value.add(wire.bytes()?),
+                2 => value.add(wire.bytes()?, (&ANY_VALUE, depth + 1), check)?,
                 _ => wire.skip(field, depth, check.depth_max)?,
             }
         }

@@ -150,6 +150,18 @@ fn resources_and_scopes_may_stand_behind_their_spans() {
     }
 }
 
+/// Found by the fuzzer: joined, the two parts are one valid resource; apart, the first one is cut off.
+#[test]
+fn a_length_does_not_reach_into_the_next_part() {
+    let (first, second) = ([0x0a, 3, 0x0a, 1], [b'k']);
+    let whole = wrap(1, &[&first[..], &second].concat());
+    decode(&wrap(1, &whole)).unwrap();
+    let (one, other) = (wrap(1, &first), wrap(1, &second));
+    let (problem, path, _) = malformed(&wrap(1, &[one, other].concat()));
+    assert_eq!(problem, Problem::LengthBeyondEnd);
+    assert_eq!(path, "resource_spans[0].resource.attributes[0]");
+}
+
 #[test]
 fn case_1_random_bytes() {
     assert_eq!(malformed(b"\xde\xad\xbe\xef\x99").0, Problem::Truncated);
