@@ -21,6 +21,7 @@ use utoipa::IntoParams;
 /// Filter by service.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ServiceFilter {
     /// Service name; all when absent.
     #[serde(default)]
@@ -45,6 +46,7 @@ impl ServiceFilter {
 /// At most so many rows, newest first.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListFilter {
     /// Service name; all when absent.
     #[serde(default)]
@@ -158,6 +160,7 @@ fn burn_rate(snapshot: &Snapshot, row: &SloRow) -> BurnRateBody {
 /// The gate question.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct GateQuestion {
     /// Service name.
     service: String,
