@@ -4,6 +4,7 @@
 use crate::clock;
 use crate::config::Config;
 use crate::shell::{self, Channels, Keeping, Published, Shell};
+use crate::telemetry;
 use alerts::Endpoint;
 use anyhow::{Context, Result, bail};
 use engine::folder::FolderLimits;
@@ -107,6 +108,12 @@ pub(crate) async fn start(config: &Config) -> Result<Running> {
         clock::now,
     )?;
     let stats = receiver.stats();
+    let (own, counted) = (Arc::clone(&published.snapshot), receiver.stats());
+    telemetry::observe(move || {
+        let mut samples = query::metrics::own_samples(&own.load());
+        samples.extend(receive_samples(&counted));
+        samples
+    });
     tasks.spawn(receiver.serve(vec![grpc, http], stop.clone()));
 
     let reload = start_definitions(config, &endpoints, &control_in, &stop, &mut tasks);

@@ -1,14 +1,19 @@
 //! What Tidegate says about itself: logs on standard error, and its own traces and metrics through the
 //! OpenTelemetry SDK when `OTEL_EXPORTER_OTLP_ENDPOINT` is set.
 //!
-//! Guarded against feeding itself: spans are made for reads, reloads and webhooks only, never while telemetry is
+//! Guarded against feeding itself: spans are made for requests to the API and for webhooks only, never while telemetry is
 //! received, so that exporting to one's own receiver cannot make more to export.
 
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::AsyncInstrument;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{MetricExporter, SpanExporter};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use query::metrics::Sample;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use tracing_subscriber::filter::{EnvFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -31,6 +36,7 @@ pub(crate) fn start() -> Telemetry {
     let filter = EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     let logs = fmt::layer()
         .with_writer(std::io::stderr)
+        .with_ansi(crate::cli::output::is_colored(&std::io::stderr()))
         .with_target(false)
         .with_filter(filter);
     let spans = traces.as_ref().map(|provider| {
@@ -57,10 +63,7 @@ pub(crate) fn start() -> Telemetry {
 fn exporters() -> (Option<SdkTracerProvider>, Option<SdkMeterProvider>) {
     let resource = Resource::builder()
         .with_service_name("tidegate")
-        .with_attribute(opentelemetry::KeyValue::new(
-            "service.version",
-            env!("CARGO_PKG_VERSION"),
-        ))
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .build();
     let traces = SpanExporter::builder()
         .with_tonic()
@@ -86,6 +89,43 @@ fn exporters() -> (Option<SdkTracerProvider>, Option<SdkMeterProvider>) {
         opentelemetry::global::set_meter_provider(provider.clone());
     }
     (traces, metrics)
+}
+
+/// Exports what Tidegate counts about itself under the names of `/metrics`; `read` is called at each export, and never
+/// when nobody asked for exports. What has a value only later has its instrument from the next start on.
+pub(crate) fn observe(read: impl Fn() -> Vec<Sample> + Send + Sync + 'static) {
+    let meter = opentelemetry::global::meter("tidegate");
+    let read = Arc::new(read);
+    let mut known = BTreeSet::new();
+    for sample in read() {
+        let (name, again) = (sample.name, Arc::clone(&read));
+        if !known.insert(name) {
+            continue;
+        }
+        let report = move |instrument: &dyn AsyncInstrument<f64>| {
+            for sample in again().iter().filter(|sample| sample.name == name) {
+                let labels = sample.labels.iter();
+                let labels: Vec<KeyValue> = labels
+                    .map(|(key, value)| KeyValue::new(*key, value.clone()))
+                    .collect();
+                instrument.observe(sample.value, &labels);
+            }
+        };
+        // The provider keeps the callback; the handles themselves are of no use.
+        if sample.is_counter {
+            let counter = meter.f64_observable_counter(name);
+            counter
+                .with_description(sample.help)
+                .with_callback(report)
+                .build();
+        } else {
+            let gauge = meter.f64_observable_gauge(name);
+            gauge
+                .with_description(sample.help)
+                .with_callback(report)
+                .build();
+        }
+    }
 }
 
 impl Telemetry {

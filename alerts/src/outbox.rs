@@ -13,6 +13,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::time::DelayQueue;
+use tracing::Instrument;
+use tracing::field::Empty;
 
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -176,6 +178,7 @@ impl Sender {
         match request.body(body).send().await {
             Ok(response) => {
                 let status = response.status().as_u16();
+                tracing::Span::current().record("http.response.status_code", status);
                 let retry_after = response
                     .headers()
                     .get("retry-after")
@@ -241,7 +244,16 @@ impl Worker {
                 later.insert_at(message, not_before);
             } else {
                 let sender = Arc::clone(&self.sender);
-                running.spawn(async move {
+                // For Tidegate's own traces.
+                let span = tracing::info_span!(
+                    "webhook",
+                    otel.kind = "client",
+                    http.request.method = "POST",
+                    server.address = sender.url.host_str(),
+                    http.request.resend_count = message.attempts,
+                    http.response.status_code = Empty,
+                );
+                let attempt = async move {
                     let (outcome, detail) = sender.post(&message).await;
                     (
                         Message {
@@ -251,7 +263,8 @@ impl Worker {
                         outcome,
                         detail,
                     )
-                });
+                };
+                running.spawn(attempt.instrument(span));
             }
         }
     }

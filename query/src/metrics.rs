@@ -102,7 +102,7 @@ pub fn render(snapshot: &Snapshot, receivers: &[Sample]) -> Result<String, std::
     let all = receivers
         .iter()
         .cloned()
-        .chain(engine_samples(snapshot))
+        .chain(own_samples(snapshot))
         .chain(slo_samples(snapshot))
         .chain(gate_samples(snapshot));
     for sample in all {
@@ -115,10 +115,18 @@ pub fn render(snapshot: &Snapshot, receivers: &[Sample]) -> Result<String, std::
     Ok(out)
 }
 
-fn engine_samples(snapshot: &Snapshot) -> Vec<Sample> {
+/// What the engine says about itself. The outcomes of spans that everybody looks for are there from the start, as 0.
+pub fn own_samples(snapshot: &Snapshot) -> Vec<Sample> {
     let status = &snapshot.status;
-    let mut samples: Vec<Sample> = status
-        .counters
+    let mut counters = status.counters.clone();
+    for counter in [
+        Counter::AcceptedSpans,
+        Counter::RejectedSpans,
+        Counter::DroppedSpans,
+    ] {
+        counters.entry(counter).or_default();
+    }
+    let mut samples: Vec<Sample> = counters
         .iter()
         .map(|(counter, count)| match counter {
             Counter::Anomaly(index) => {

@@ -5,7 +5,7 @@ mod completion;
 mod demo;
 mod gate;
 mod loadgen;
-mod output;
+pub(crate) mod output;
 mod replay;
 mod serve;
 mod status;

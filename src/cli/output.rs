@@ -15,14 +15,13 @@ pub(crate) enum Format {
 }
 
 /// Whether to color: on a terminal, unless NO_COLOR is set (no-color.org).
-pub(crate) fn is_colored() -> bool {
-    std::io::stdout().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+pub(crate) fn is_colored(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// `text` in an ANSI color when colors are on.
 pub(crate) fn colored(text: &str, ansi: &str) -> String {
-    if is_colored() {
+    if is_colored(&std::io::stdout()) {
         format!("\u{1b}[{ansi}m{text}\u{1b}[0m")
     } else {
         text.to_owned()
