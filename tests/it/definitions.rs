@@ -1,6 +1,6 @@
 //! The watched directory: parse, validate, swap; a bad file keeps the old state and says so.
 
-use crate::server::Server;
+use crate::server::{Server, tidegate};
 use serde_json::Value;
 
 const GOOD: &str = "
@@ -38,24 +38,33 @@ fn a_bad_file_keeps_the_old_state() {
     };
     let status = server.wait("/v1/status", |status| error(status).is_some());
     let problem = error(&status).unwrap();
-    assert!(
-        problem["place"].as_str().unwrap().contains("shop.yaml:"),
-        "{problem}"
-    );
+    let place = problem["place"].as_str().unwrap();
+    let (_, position) = place.split_once("shop.yaml:").unwrap();
+    let (line, column) = position.split_once(':').unwrap();
+    let target = GOOD
+        .lines()
+        .nth(line.parse::<usize>().unwrap() - 1)
+        .unwrap();
+    let column = column.parse::<usize>().unwrap() - 1;
+    assert!(target[column..].starts_with("0.99"), "{place}: {target}");
     assert!(
         problem["message"].as_str().unwrap().contains("99.9"),
         "{problem}"
     );
     assert_eq!(server.get("/v1/slos?service=shop")[0]["target"], 0.99);
     assert!(server.ask("/").1.contains("shop.yaml:"));
+    let (_, stdout, _) = tidegate(&["status", "--server", &server.api]);
+    assert!(stdout.contains(place), "{stdout}");
     assert!(
         server
             .ask("/metrics")
             .1
-            .contains("tidegate_definitions_last_load_successful 0")
+            .contains("tidegate_definitions_last_load_successful{} 0.0")
     );
     std::fs::write(&file, GOOD.replace("0.99", "0.995")).unwrap();
     server.wait("/v1/slos?service=shop", |slos| slos[0]["target"] == 0.995);
+    let (_, metrics) = server.ask("/metrics");
+    assert!(metrics.contains("tidegate_definitions_last_load_successful{} 1.0"));
     let before = server.get("/v1/status")["definitions_generation"]
         .as_u64()
         .unwrap();
@@ -63,4 +72,10 @@ fn a_bad_file_keeps_the_old_state() {
     server.wait("/v1/status", |status| {
         status["definitions_generation"].as_u64() > Some(before)
     });
+    let printed = server.printed.lock().unwrap().join("\n");
+    assert!(printed.contains("shop.yaml:"), "{printed}");
+    assert!(
+        !printed.contains('\u{1b}'),
+        "colors without a terminal: {printed}"
+    );
 }

@@ -1,11 +1,16 @@
 //! End to end: the real binary over loopback sockets, and the rules of the house.
 
 mod architecture;
+mod canary;
 mod commands;
 mod definitions;
 mod demo;
+mod endpoint;
 mod keep;
+mod latch;
+mod self_telemetry;
 mod serve;
 #[path = "../support/server.rs"]
 mod server;
 mod traffic;
+mod webhooks;

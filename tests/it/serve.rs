@@ -1,7 +1,9 @@
 //! `serve`: every span is counted over every transport; what is refused is refused clearly.
 
+use crate::canary::{post, resource_spans};
 use crate::server::{Server, tidegate, until};
 use crate::traffic::send;
+use serde_json::Value;
 use simulator::topology::Wire;
 
 /// Scenario: the same load over gRPC and HTTP, plain and gzip.
@@ -21,6 +23,12 @@ fn every_span_is_counted_over_every_transport() {
         });
         assert_eq!(status["rejected"]["spans"], 0);
         assert_eq!(status["dropped"]["spans"], 0);
+        let (code, stdout, _) = tidegate(&["status", "-o", "json", "--server", &server.api]);
+        let printed: Value = serde_json::from_str(&stdout).unwrap();
+        assert_eq!(code, 0);
+        for outcome in ["accepted", "rejected", "dropped"] {
+            assert_eq!(printed[outcome]["spans"], status[outcome]["spans"]);
+        }
         for (service, truth) in &report.served {
             let budgets = server.get(&format!("/v1/budgets?service={service}"));
             assert_eq!(
@@ -58,10 +66,12 @@ fn a_token_guards_everything_but_health() {
         assert_ne!(server.ask_with(page, "s3cret").0, 401, "{page}");
     }
     assert_eq!(server.ask("/-/healthy").0, 200);
-    let refused = send(&server, Wire::Grpc, 500.0, None);
-    assert_eq!(refused.acked, 0);
-    let accepted = send(&server, Wire::Http, 500.0, Some("s3cret"));
-    assert_eq!(accepted.acked, accepted.sent);
+    for wire in [Wire::Grpc, Wire::Http] {
+        let refused = send(&server, wire, 500.0, None);
+        assert_eq!(refused.acked, 0, "{wire:?}");
+        let accepted = send(&server, wire, 500.0, Some("s3cret"));
+        assert_eq!(accepted.acked, accepted.sent, "{wire:?}");
+    }
     let (code, _, stderr) = tidegate(&["status", "--server", &server.api]);
     assert!(code == 30 && stderr.contains("--token-file"), "{stderr}");
     let (code, _, stderr) = tidegate(&["status", "--server", &server.api, "--token-file", path]);
@@ -89,13 +99,8 @@ fn what_cannot_be_listened_on_is_said_with_the_way_out() {
 #[test]
 fn an_unknown_revision_is_said_everywhere() {
     let server = Server::start(&[]);
-    server.block_on(async {
-        let body = unnamed_span();
-        let request = reqwest::Client::new()
-            .post(format!("{}/v1/traces", server.http))
-            .header("content-type", "application/x-protobuf");
-        assert_eq!(request.body(body).send().await.unwrap().status(), 200);
-    });
+    let spans = resource_spans(&[("service.name", "nameless")], 1, false);
+    assert_eq!(server.block_on(post(&server.http, vec![spans])), 200);
     server.wait("/v1/status", |status| {
         status["revision_unknown"][0] == "nameless"
     });
@@ -128,72 +133,81 @@ fn an_unknown_revision_is_said_everywhere() {
     until(has_notice, || "serve did not say it".to_owned());
 }
 
-/// One server span of a resource that has only a name.
-fn unnamed_span() -> Vec<u8> {
-    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-    use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
-    use opentelemetry_proto::tonic::resource::v1::Resource;
-    use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
-    use prost::Message;
-    let now = std::time::SystemTime::UNIX_EPOCH
-        .elapsed()
-        .unwrap()
-        .as_nanos() as u64;
-    let span = Span {
-        trace_id: vec![7; 16],
-        span_id: vec![7; 8],
-        name: "GET /".to_owned(),
-        kind: 2,
-        start_time_unix_nano: now - 1_000_000,
-        end_time_unix_nano: now,
-        ..Span::default()
+/// Scenario: two revisions of one version; the gate is asked about one, about none that exists, and about both at once.
+/// Guarantees: any attribute names a revision; none or several matches exit 30 with the live revisions listed.
+#[test]
+fn a_candidate_is_named_by_any_attribute_of_its_own() {
+    let server = Server::start(&[]);
+    let revisions = ["6d5f7c9b8", "7f9c8d6b5"].map(|hash| {
+        let attributes = [
+            ("service.name", "shop"),
+            ("service.version", "1.0"),
+            ("k8s.pod.label.pod-template-hash", hash),
+        ];
+        resource_spans(&attributes, 5, false)
+    });
+    let sent = server.block_on(post(&server.http, revisions.to_vec()));
+    assert_eq!(sent, 200);
+    server.wait("/v1/services", |services| {
+        services[0]["revisions"].as_array().map(Vec::len) == Some(2)
+    });
+    let ask = |service: &str, candidate: &str| {
+        let arguments = ["gate", service, "--candidate", candidate, "--server"];
+        tidegate(&[&arguments[..], &[&server.api]].concat())
     };
-    let name = KeyValue {
-        key: "service.name".to_owned(),
-        value: Some(AnyValue {
-            value: Some(Value::StringValue("nameless".to_owned())),
-        }),
-        ..KeyValue::default()
-    };
-    let request = ExportTraceServiceRequest {
-        resource_spans: vec![ResourceSpans {
-            resource: Some(Resource {
-                attributes: vec![name],
-                ..Resource::default()
-            }),
-            scope_spans: vec![ScopeSpans {
-                spans: vec![span],
-                ..ScopeSpans::default()
-            }],
-            ..ResourceSpans::default()
-        }],
-    };
-    request.encode_to_vec()
+    let (code, stdout, _) = ask("shop", "6d5f7c9b8");
+    assert_eq!(code, 10, "{stdout}");
+    for (candidate, words) in [
+        ("v9", "no revision is called"),
+        ("1.0", "2 revisions are called"),
+    ] {
+        let (code, stdout, _) = ask("shop", candidate);
+        assert_eq!(code, 30, "{stdout}");
+        for part in [words, "live: ", "=6d5f7c9b8", "=7f9c8d6b5"] {
+            assert!(stdout.contains(part), "`{part}` is not in: {stdout}");
+        }
+    }
+    let (code, stdout, _) = ask("shopp", "1.0");
+    assert!(code == 30 && stdout.contains("services seen: "), "{stdout}");
 }
 
-/// Scenario: Tidegate exports its own telemetry to its own receiver while it is being asked.
-/// Guarantees: what it sends does not make more to send.
+/// Scenario: the OpenAPI document of a running server, followed.
+/// Guarantees: it is served, and every path in it that can be read without parameters answers.
 #[test]
-fn its_own_telemetry_does_not_feed_itself() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .to_string();
-    let endpoint = format!("http://{free}");
-    let environment = [
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
-        ("OTEL_BSP_SCHEDULE_DELAY", "50"),
-    ];
-    let server = Server::start_with(&["--grpc", &free], &environment);
-    let before = server.get("/v1/status")["accepted"]["spans"]
-        .as_u64()
-        .unwrap();
-    for _ in 0..200 {
-        let _ = server.get("/v1/status");
+fn the_openapi_document_is_true() {
+    let server = Server::start(&[]);
+    server.wait("/v1/status", |status| status["state"] == "ready");
+    let document = server.get("/v1/openapi.json");
+    assert!(document["openapi"].as_str().unwrap().starts_with("3."));
+    let paths = document["paths"].as_object().unwrap();
+    assert!(paths.len() >= 9, "{:?}", paths.keys());
+    for (path, operations) in paths {
+        let read = &operations["get"];
+        let parameters = read["parameters"].as_array().into_iter().flatten();
+        for parameter in parameters.clone() {
+            assert_eq!(parameter["in"], "query", "{path}: {parameter}");
+        }
+        let needs_some = parameters.clone().any(|one| one["required"] == true);
+        let (status, body) = server.ask(path);
+        assert_eq!(status, if needs_some { 400 } else { 200 }, "{path}: {body}");
     }
-    let after = server.get("/v1/status")["accepted"]["spans"]
-        .as_u64()
-        .unwrap();
-    assert!(after - before <= 200, "{before} to {after}");
+}
+
+/// Scenario: what commands print where nobody sees colors.
+/// Guarantees: no escape sequence, with and without NO_COLOR.
+#[test]
+fn no_colors_in_a_pipe() {
+    let server = Server::start(&[]);
+    for (variable, value) in [("NO_COLOR", "1"), ("TERM", "xterm-256color")] {
+        for arguments in [&["status"][..], &["gate", "shop"]] {
+            let output = std::process::Command::new(env!("CARGO_BIN_EXE_tidegate"))
+                .args(arguments)
+                .args(["--server", &server.api])
+                .env(variable, value)
+                .output()
+                .unwrap();
+            assert!(!output.stdout.is_empty());
+            assert!(!output.stdout.contains(&0x1b), "{arguments:?}");
+        }
+    }
 }
