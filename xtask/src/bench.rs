@@ -1,6 +1,7 @@
 //! Benchmarks: print what was measured, side by side with peers in the same run. Never fails for being slow.
 
-use crate::lanes::{peers_python, target_dir};
+use crate::lanes::target_dir;
+use crate::peers;
 use crate::run::{self, cargo};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -103,7 +104,7 @@ fn measure(package: &str, example: &str, seconds: &str) -> Result<Vec<Value>> {
 
 /// The agent inside the Python package.
 fn rotel() -> Result<PathBuf> {
-    let python = peers_python(&["rotel"])?;
+    let python = peers::python(&["rotel==0.0.1a15"])?;
     let place =
         "import rotel, os; print(os.path.join(os.path.dirname(rotel.__file__), 'rotel-agent'))";
     let output = Command::new(python).args(["-c", place]).output()?;

