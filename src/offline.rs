@@ -3,13 +3,15 @@
 use anyhow::Result;
 use engine::decider::Decider;
 use engine::delta::Counter;
+use engine::delta::Fate;
 use engine::folder::FolderLimits;
 use engine::hash::{HashSeed, blake3_128};
 use engine::input::{Effect, Input};
+use engine::items::Signal;
 use engine::machine::{Engine, EngineConfig};
 use engine::snapshot::Snapshot;
 use engine::time::Timestamp;
-use ingest::otlp::{DecodeLimits, Decoder};
+use ingest::otlp::{DecodeLimits, Decoder, Format};
 use std::sync::Arc;
 
 /// Byte budget of the hot store: nothing here reads it.
@@ -24,8 +26,8 @@ pub(crate) struct Offline {
     pub(crate) effects: Vec<Effect>,
     /// View of the last tick.
     pub(crate) snapshot: Snapshot,
-    /// Spans folded.
-    pub(crate) spans: u64,
+    /// Items folded.
+    pub(crate) items: u64,
 }
 
 impl Offline {
@@ -46,7 +48,7 @@ impl Offline {
                 is_recovering: true,
                 ..Snapshot::default()
             },
-            spans: 0,
+            items: 0,
         }
     }
 
@@ -54,14 +56,23 @@ impl Offline {
     ///
     /// # Errors
     /// When the request is malformed: it could not have been accepted.
-    pub(crate) fn request(&mut self, received: Timestamp, body: &[u8]) -> Result<u128> {
-        let decoded = self.decoder.decode_traces(body, received, self.seed)?;
-        self.engine
-            .count(Counter::RejectedSpans, decoded.spans_rejected());
+    pub(crate) fn request(
+        &mut self,
+        received: Timestamp,
+        (signal, format): (Signal, Format),
+        body: &[u8],
+    ) -> Result<u128> {
+        let decoded = self
+            .decoder
+            .decode((signal, format), body, received, self.seed)?;
+        self.engine.count(
+            Counter::Items(signal, Fate::Rejected),
+            decoded.items_rejected(),
+        );
         let batches: Vec<_> = decoded.batches.into_iter().map(Arc::new).collect();
         let digest = ingest::log::columns_digest(&batches);
         for batch in batches {
-            self.spans += batch.len() as u64;
+            self.items += batch.len() as u64;
             self.engine.fold(batch);
         }
         Ok(digest)

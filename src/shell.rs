@@ -4,12 +4,13 @@
 use crate::clock;
 use anyhow::{Context, Result};
 use arc_swap::ArcSwap;
+use engine::batch::Batch;
 use engine::decider::Decider;
 use engine::delta::Counter;
+use engine::delta::Fate;
 use engine::input::{Effect, EffectKind, Gap, Input};
 use engine::machine::{Engine, EngineConfig};
 use engine::snapshot::{Decision, Snapshot};
-use engine::span::SpanBatch;
 use engine::time::Timestamp;
 use ingest::log::{Checkpoints, LogWriter, RecordBody, RequestRecord};
 use ingest::receive::Accepted;
@@ -160,11 +161,13 @@ impl Shell {
             hold,
         } in accepted
         {
-            let rejected = decoded.spans_rejected();
-            let own: Vec<Arc<SpanBatch>> = decoded.batches.into_iter().map(Arc::new).collect();
+            let (signal, rejected) = (decoded.signal, decoded.items_rejected());
+            let own: Vec<Arc<Batch>> = decoded.batches.into_iter().map(Arc::new).collect();
             if self.keeping.log.is_some() {
                 let record = RecordBody::Request(RequestRecord {
                     protocol: request.protocol,
+                    signal: request.signal,
+                    format: request.format,
                     encoding: request.encoding,
                     rejected: u32::try_from(rejected).unwrap_or(u32::MAX),
                     columns_digest: ingest::log::columns_digest(&own),
@@ -172,7 +175,8 @@ impl Shell {
                 });
                 self.append(request.received, &record);
             }
-            self.engine.count(Counter::RejectedSpans, rejected);
+            self.engine
+                .count(Counter::Items(signal, Fate::Rejected), rejected);
             batches.extend(own);
             holds.push(hold);
         }
@@ -284,7 +288,7 @@ impl Shell {
 
 /// Folds batches in order: on this thread when there is one folder, else on one thread per folder, each of which
 /// sees all of them.
-fn fold(engine: &mut Engine, batches: Vec<Arc<SpanBatch>>) {
+fn fold(engine: &mut Engine, batches: Vec<Arc<Batch>>) {
     if let [folder] = engine.folders_mut() {
         batches.iter().for_each(|batch| folder.fold(batch));
     } else {

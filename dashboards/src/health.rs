@@ -27,23 +27,23 @@ fn spans(status: &StatusBody) -> Markup {
         ("dropped at a cap", status.dropped.spans, true),
         (
             "health checks, excluded from SLIs",
-            counters.excluded_spans,
+            counters.excluded.spans,
             false,
         ),
-        ("duplicates, counted once", counters.duplicate_spans, false),
+        ("duplicates, counted once", counters.duplicate.spans, false),
         (
             "of intercepts and branches, outside the budget",
-            counters.outside_budget_spans,
+            counters.outside_budget.spans,
             false,
         ),
         (
             "late beyond the allowed lateness, counted as corrections",
-            counters.late_spans,
+            counters.late.spans,
             true,
         ),
         (
             "ending in the future, waiting for their time",
-            counters.future_spans,
+            counters.future.spans,
             true,
         ),
         (
@@ -96,9 +96,9 @@ fn store(store: &StoreBody) -> Markup {
     let mib = |bytes: u64| text::decimal(bytes as f64 / 1_048_576.0, 1);
     html! {
         dl.facts {
-            dt { "Spans held" } dd { (text::count(store.spans)) }
+            dt { "Spans held" } dd { (text::count(store.held.spans)) }
             dt { "Memory" } dd { (page::bar(share, "dim")) " " (mib(store.bytes)) " of " (mib(store.bytes_max)) " MiB" }
-            dt { "Evicted, oldest first" } dd { (text::count(store.evicted_spans)) " spans" }
+            dt { "Evicted, oldest first" } dd { (text::count(store.evicted.spans)) " spans" }
         }
     }
 }

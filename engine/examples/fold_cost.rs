@@ -4,7 +4,8 @@
 
 use engine::folder::{Folder, FolderLimits};
 use engine::hash::HashSeed;
-use engine::span::{Resource, SpanBatch, kind};
+use engine::items::{ItemColumns, Resource};
+use engine::span::{SpanBatch, kind};
 use engine::span_rows::{SpanRow, batch, resource};
 use engine::time::{NANOS_PER_SEC, Timestamp};
 use std::sync::Arc;
@@ -43,7 +44,7 @@ fn measure(entries_in: u64) -> (f64, f64) {
         let now = start.plus(index * NANOS_PER_SEC / 1_000);
         let fresh = with_new_traces(&model, index, now);
         let clock = std::time::Instant::now();
-        folder.fold(&fresh);
+        folder.fold_spans(&fresh);
         let cost = clock.elapsed().as_nanos();
         folding += if index < WARM_UP { 0 } else { cost };
         if index % 50 == 49 {
@@ -97,9 +98,14 @@ fn with_new_traces(model: &SpanBatch, round: u64, received: Timestamp) -> SpanBa
         u128::from(round * ROWS + row).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
     };
     SpanBatch {
-        received,
-        resources: model.resources.clone(),
-        scopes: model.scopes.clone(),
+        items: ItemColumns {
+            received,
+            resources: model.items.resources.clone(),
+            scopes: model.items.scopes.clone(),
+            resource: model.items.resource.clone(),
+            scope: model.items.scope.clone(),
+            attributes: model.items.attributes.clone(),
+        },
         names: model.names.clone(),
         trace_id: (0..ROWS).map(trace).collect(),
         span_id: model.span_id.clone(),
@@ -107,8 +113,6 @@ fn with_new_traces(model: &SpanBatch, round: u64, received: Timestamp) -> SpanBa
         start: model.start.clone(),
         duration: model.duration.clone(),
         end: model.end.clone(),
-        resource: model.resource.clone(),
-        scope: model.scope.clone(),
         name: model.name.clone(),
         kind: model.kind.clone(),
         status: model.status.clone(),
@@ -116,7 +120,6 @@ fn with_new_traces(model: &SpanBatch, round: u64, received: Timestamp) -> SpanBa
         anomalies: model.anomalies.clone(),
         shard: (0..ROWS).map(|row| SEED.shard(trace(row))).collect(),
         weight: model.weight.clone(),
-        attributes: model.attributes.clone(),
         status_message: model.status_message.clone(),
         trace_state: model.trace_state.clone(),
         events: Vec::new(),

@@ -32,7 +32,8 @@ fn main() {
         let now = Timestamp::from_millis((START_SECS + 3_600) * 1_000 + step * TICK_MILLIS);
         let deltas = deltas(&definitions, now.secs());
         for slo in definitions.slos.values() {
-            facts.watermarks.insert(slo.service_id, now);
+            let key = (slo.service_id, slo.sli.signal());
+            facts.watermarks.insert(key, now);
         }
         applies.push(micros(|| machine.apply(now, &deltas)));
         let mut transitions = Vec::new();

@@ -5,49 +5,87 @@
 //! All lists are sorted by their key and hold each key once: `Delta`s are compared and hashed byte for byte.
 
 use crate::identity::{Identity, RevisionId, ServiceId};
+use crate::items::Signal;
 use crate::slo::SloId;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What a folder counts besides SLIs; exported as `tidegate_ingest_*_total` and in `/v1/status`.
+/// What became of an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Fate {
+    /// Accepted and folded.
+    Accepted,
+    /// Rejected at decoding, by partial success.
+    Rejected,
+    /// Accepted but not counted, because a cap was reached.
+    Dropped,
+    /// Left out of SLIs by the exclusion rule.
+    Excluded,
+    /// Seen before (same ids and content) inside the dedup window.
+    Duplicate,
+    /// Of an intercept or branch deployment: outside the budget.
+    OutsideBudget,
+    /// Older than the allowed lateness, counted as a correction.
+    Late,
+    /// Waiting because it lies in the future.
+    Future,
+}
+
+impl Fate {
+    /// Every fate, in order.
+    pub const ALL: [Self; 8] = [
+        Self::Accepted,
+        Self::Rejected,
+        Self::Dropped,
+        Self::Excluded,
+        Self::Duplicate,
+        Self::OutsideBudget,
+        Self::Late,
+        Self::Future,
+    ];
+
+    /// The label in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Rejected => "rejected",
+            Self::Dropped => "dropped",
+            Self::Excluded => "excluded",
+            Self::Duplicate => "duplicate",
+            Self::OutsideBudget => "outside_budget",
+            Self::Late => "late",
+            Self::Future => "future",
+        }
+    }
+}
+
+/// What is counted besides SLIs; exported as `tidegate_ingest_*_total` and in `/v1/status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Counter {
-    /// Spans accepted and folded.
-    AcceptedSpans,
-    /// Items rejected at decoding, by partial success.
-    RejectedSpans,
-    /// Spans that were accepted but could not be counted because a cap was reached.
-    DroppedSpans,
-    /// Spans left out of SLIs by the exclusion rule.
-    ExcludedSpans,
-    /// Spans seen before (same ids and content) inside the dedup window.
-    DuplicateSpans,
-    /// Spans of an intercept or branch deployment: outside the budget.
-    OutsideBudgetSpans,
-    /// Spans older than the allowed lateness, counted as corrections.
-    LateSpans,
-    /// Spans waiting because they end in the future.
-    FutureSpans,
+    /// Items of a signal by what became of them.
+    Items(Signal, Fate),
     /// Entry spans that joined a unit judged earlier (retries, several entries of one trace).
     CollapsedSpans,
     /// Unit or item-key table entries evicted by a cap before their window ended.
     EvictedKeys,
-    /// One anomaly kind: index into [`crate::span::anomaly::NAMES`].
+    /// One anomaly kind: index into [`crate::anomaly::NAMES`].
     Anomaly(u8),
 }
 
-/// What one resource sent during a tick. Merge: sum, max, min.
+/// What one resource sent of one signal during a tick. Merge: sum, max, min.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceDelta {
     /// BLAKE3-128 of the encoded resource.
     pub hash: u128,
+    /// Of which signal.
+    pub signal: Signal,
     /// Who it is.
     pub identity: Arc<Identity>,
-    /// Spans folded.
-    pub spans: u64,
-    /// Latest event time (span end) seen: its watermark.
+    /// Items folded.
+    pub items: u64,
+    /// Latest event time (of a span: its end) seen: its watermark.
     pub end_max: Timestamp,
     /// Least (receive - end), ns; negative when its clock runs ahead.
     pub lag_min: i64,
@@ -99,7 +137,7 @@ pub struct UnitDelta {
 /// Everything the folders counted since the last Tick.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Delta {
-    /// By resource hash.
+    /// By resource hash and signal.
     pub resources: Vec<ResourceDelta>,
     /// By (slo, revision, second).
     pub sli: Vec<SliDelta>,
@@ -131,11 +169,11 @@ impl Delta {
 
     /// Sorts every list by key, joins equal keys and drops rows that came to nothing.
     pub fn normalize(&mut self) {
-        self.resources.sort_by_key(|row| row.hash);
+        self.resources.sort_by_key(|row| (row.hash, row.signal));
         self.resources.dedup_by(|row, into| {
-            let same = row.hash == into.hash;
+            let same = (row.hash, row.signal) == (into.hash, into.signal);
             if same {
-                into.spans += row.spans;
+                into.items += row.items;
                 into.end_max = into.end_max.max(row.end_max);
                 into.lag_min = into.lag_min.min(row.lag_min);
             }

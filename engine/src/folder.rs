@@ -3,7 +3,7 @@
 //! A folder owns a set of virtual shards. All memory of single spans (item keys, units, held spans) is per shard, all
 //! counts only add up, and nothing depends on hash-map order: the merged Delta is the same however the 64 shards are
 //! spread. Inside the caps and the window it depends neither on the order of arrival nor on batching or duplication.
-//! What rests on arrival itself: `received - end` of a resource, [`Counter::LateSpans`], [`Counter::FutureSpans`],
+//! What rests on arrival itself: `received - end` of a resource, [`Fate::Late`], [`Fate::Future`],
 //! accepted spans and anomalies (they count copies too), and which of two copies with different resources is counted.
 //!
 //! One span costs: a kind test; then, if it is an entry span or an SLI selects it, two keyed hashes, two table
@@ -20,12 +20,15 @@ mod units;
 pub use arms::ARMS_PER_SHARD_MAX;
 pub use route::{ROUTES, route_number};
 
-use crate::delta::{Counter, Delta, ResourceDelta};
+use crate::anomaly;
+use crate::batch::Batch;
+use crate::delta::{Counter, Delta, Fate, ResourceDelta};
 use crate::hash::{HashSeed, SHARDS};
 use crate::identity::{Identity, RevisionKind};
+use crate::items::Signal;
 use crate::matcher::{ENTRY_KINDS, Matcher, Measure, Measures, View, kind_bit};
 use crate::slo::{Definitions, LATENESS_NANOS, SloId};
-use crate::span::{SpanBatch, anomaly};
+use crate::span::SpanBatch;
 use crate::time::{NANOS_PER_SEC, Timestamp};
 use arms::Arms;
 use keys::{ItemKey, Sighting};
@@ -52,9 +55,9 @@ pub struct FolderLimits {
     pub keys_per_shard: usize,
     /// Units (48 bytes each), likewise.
     pub units_per_shard: usize,
-    /// Spans waiting for their time. At the bound the latest leaves, as [`Counter::DroppedSpans`].
+    /// Spans waiting for their time. At the bound the latest leaves, as [`Fate::Dropped`].
     pub held_per_shard: usize,
-    /// (service, revision) pairs. At the bound spans of new ones are [`Counter::DroppedSpans`].
+    /// (service, revision) pairs. At the bound spans of new ones are [`Fate::Dropped`].
     pub arms_per_shard: u32,
 }
 
@@ -172,10 +175,19 @@ impl Folder {
         self.matcher = Arc::new(Matcher::compile(&definitions));
     }
 
-    /// Counts the spans of `batch` that belong to this folder's shards. O(rows + distinct values).
-    pub fn fold(&mut self, batch: &SpanBatch) {
+    /// Counts the items of `batch` that belong to this folder's shards. O(rows + distinct values).
+    pub fn fold(&mut self, batch: &Batch) {
+        match batch {
+            Batch::Spans(spans) => self.fold_spans(spans),
+            Batch::Metrics(_) | Batch::Logs(_) => {}
+        }
+    }
+
+    /// Counts spans.
+    pub fn fold_spans(&mut self, batch: &SpanBatch) {
         let matcher = Arc::clone(&self.matcher);
         let mut senders: Vec<Sender<'_>> = batch
+            .items
             .resources
             .iter()
             .map(|resource| Sender::new(&resource.identity, &matcher))
@@ -191,7 +203,7 @@ impl Folder {
             self.read_ahead(batch);
             let picked = std::mem::take(&mut self.picked);
             for one in &picked {
-                let sender = &mut senders[usize::from(batch.resource[one.row])];
+                let sender = &mut senders[usize::from(batch.items.resource[one.row])];
                 self.judge(*one, &mut lens, sender);
             }
             self.picked = picked;
@@ -242,7 +254,7 @@ impl Folder {
             if self.shards[usize::from(batch.shard[row])].is_none() {
                 continue;
             }
-            let sender = &mut senders[usize::from(batch.resource[row])];
+            let sender = &mut senders[usize::from(batch.items.resource[row])];
             sender.spans += 1;
             let odd = batch.anomalies[row];
             sender.end_last = sender.end_last.max(batch.end[row]);
@@ -298,19 +310,25 @@ impl Folder {
         let Some(shard) = &mut self.shards[usize::from(number)] else {
             return;
         };
-        let evicted = shard.make_room(&self.limits, batch.received);
+        let evicted = shard.make_room(&self.limits, batch.items.received);
         if evicted > 0 {
             self.tally.count(Counter::EvictedKeys, evicted);
         }
         match shard.keys.see(one.key) {
             Sighting::First => {}
             Sighting::Conflict => self.tally.count(ID_CONFLICT, 1),
-            Sighting::Duplicate => return self.tally.count(Counter::DuplicateSpans, 1),
+            Sighting::Duplicate => {
+                return self
+                    .tally
+                    .count(Counter::Items(Signal::Traces, Fate::Duplicate), 1);
+            }
         }
         if sender.identity.revision.kind != RevisionKind::Release {
-            self.tally.count(Counter::OutsideBudgetSpans, 1);
+            self.tally
+                .count(Counter::Items(Signal::Traces, Fate::OutsideBudget), 1);
         } else if lens.view.is_excluded(one.row) {
-            self.tally.count(Counter::ExcludedSpans, 1);
+            self.tally
+                .count(Counter::Items(Signal::Traces, Fate::Excluded), 1);
         } else if batch.anomalies[one.row] & anomaly::FUTURE != 0 {
             self.hold(one, lens, sender);
         } else {
@@ -322,11 +340,14 @@ impl Folder {
     fn count(&mut self, one: Picked, lens: &mut Lens<'_>, sender: &mut Sender<'_>) {
         let batch = lens.batch;
         let Some(arm) = self.admit(batch.shard[one.row], sender) else {
-            return self.tally.count(Counter::DroppedSpans, 1);
+            return self
+                .tally
+                .count(Counter::Items(Signal::Traces, Fate::Dropped), 1);
         };
         let end = Timestamp(batch.end[one.row]);
-        if batch.received.since(end) > LATENESS_NANOS {
-            self.tally.count(Counter::LateSpans, 1);
+        if batch.items.received.since(end) > LATENESS_NANOS {
+            self.tally
+                .count(Counter::Items(Signal::Traces, Fate::Late), 1);
         }
         let measures = sender.measures;
         for (index, measure) in measures.list.iter().enumerate() {
@@ -382,12 +403,14 @@ impl Folder {
             events,
             unit: (one.unit != 0).then(|| (one.unit, lens.unit(one))),
         };
-        self.tally.count(Counter::FutureSpans, 1);
+        self.tally
+            .count(Counter::Items(Signal::Traces, Fate::Future), 1);
         let (batch, max) = (lens.batch, self.limits.held_per_shard);
         if let Some(shard) = &mut self.shards[usize::from(batch.shard[one.row])] {
             let end = Timestamp(batch.end[one.row]);
             if !shard.hold(end, one.key, held, max) {
-                self.tally.count(Counter::DroppedSpans, 1);
+                self.tally
+                    .count(Counter::Items(Signal::Traces, Fate::Dropped), 1);
             }
         }
     }
@@ -395,7 +418,9 @@ impl Folder {
     /// Counts a span whose time has come.
     fn count_held(&mut self, shard: u8, end: Timestamp, held: Held) {
         let Some(arm) = self.arms.admit(held.service, held.revision, shard) else {
-            return self.tally.count(Counter::DroppedSpans, 1);
+            return self
+                .tally
+                .count(Counter::Items(Signal::Traces, Fate::Dropped), 1);
         };
         for (slo, bad) in held.events {
             let series = self.tally.series(slo, held.revision);
@@ -408,17 +433,22 @@ impl Folder {
 
     /// Adds what the batch said of its senders.
     fn account(&mut self, batch: &SpanBatch, senders: &[Sender<'_>]) {
-        for (resource, sender) in batch.resources.iter().zip(senders) {
+        for (resource, sender) in batch.items.resources.iter().zip(senders) {
             if sender.spans == 0 {
                 continue;
             }
-            self.tally.count(Counter::AcceptedSpans, sender.spans);
+            self.tally
+                .count(Counter::Items(Signal::Traces, Fate::Accepted), sender.spans);
             self.tally.resource(ResourceDelta {
                 hash: resource.hash,
                 identity: resource.identity.clone(),
-                spans: sender.spans,
+                signal: Signal::Traces,
+                items: sender.spans,
                 end_max: Timestamp(sender.end_max),
-                lag_min: batch.received.signed_since(Timestamp(sender.end_last)),
+                lag_min: batch
+                    .items
+                    .received
+                    .signed_since(Timestamp(sender.end_last)),
             });
         }
     }

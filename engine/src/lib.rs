@@ -1,14 +1,16 @@
 //! DECIDES. The pure core: span columns to counts, counts to budgets, burn rates, alerts and gate answers.
 //!
-//! - **In / out**: [`span::SpanBatch`] and [`input::Input`] in; [`input::Effect`] and [`snapshot::Snapshot`] out.
+//! - **In / out**: [`batch::Batch`] and [`input::Input`] in; [`input::Effect`] and [`snapshot::Snapshot`] out.
 //! - **Does not know**: IO, clocks, threads, locks, async, randomness, logging, YAML, JSON, HTTP, Kubernetes.
 //!   Same inputs in the same order give the same effects and the same snapshot, byte for byte.
 //! - **Owns**: the state of every SLO, revision, candidate and alert, and the hot store; no threads.
 //! - **Limits**: each table names its bound and what happens at it ([`snapshot::SERVICES_MAX`], ...).
 //! - **Sources**: Google SRE Workbook ch. 5 (burn rates), OpenSLO v1, OpenTelemetry semantic conventions.
-//! - **Read next**: [`time`], [`hash`], [`identity`], [`span`], [`slo`], [`delta`], [`input`], [`snapshot`], [`gate`].
+//! - **Read next**: [`time`], [`hash`], [`identity`], [`items`], [`span`], [`slo`], [`delta`], [`input`], [`snapshot`], [`gate`].
 
 pub mod alert;
+pub mod anomaly;
+pub mod batch;
 pub mod budget;
 pub mod burn_rate;
 pub mod decider;
@@ -18,9 +20,12 @@ pub mod gate;
 pub mod hash;
 pub mod identity;
 pub mod input;
+pub mod items;
 pub mod latency;
+pub mod log_record;
 pub mod machine;
 pub mod matcher;
+pub mod metric;
 pub mod outcome;
 pub mod registry;
 pub mod ring;
@@ -35,4 +40,4 @@ pub mod time;
 
 /// Number of the rules that turn a recorded log into state. It counts up whenever the same log would give other
 /// bytes; `replay` prints a difference instead of claiming equality when it differs from the log's.
-pub const SEMANTICS: u16 = 1;
+pub const SEMANTICS: u16 = 2;

@@ -3,13 +3,13 @@
 //! `serve`, `replay`, `demo --fast` and the simulation tests all run exactly this. The shell may fold on several
 //! threads ([`Engine::folders_mut`]): results never depend on how many folders there are.
 
+use crate::batch::Batch;
 use crate::decider::Decider;
 use crate::delta::{Counter, Delta};
 use crate::folder::{Folder, FolderLimits};
 use crate::hash::{HashSeed, SHARDS};
 use crate::input::{Effect, Input};
 use crate::snapshot::Snapshot;
-use crate::span::SpanBatch;
 use crate::store::Store;
 use crate::time::Timestamp;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ impl Engine {
     }
 
     /// Folds and stores one batch. O(rows).
-    pub fn fold(&mut self, batch: Arc<SpanBatch>) {
+    pub fn fold(&mut self, batch: Arc<Batch>) {
         for folder in &mut self.folders {
             folder.fold(&batch);
         }
@@ -71,7 +71,7 @@ impl Engine {
     }
 
     /// Stores a batch that the shell has folded through [`Engine::folders_mut`].
-    pub fn store(&mut self, batch: Arc<SpanBatch>) {
+    pub fn store(&mut self, batch: Arc<Batch>) {
         self.store.append(batch);
     }
 

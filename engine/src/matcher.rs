@@ -8,9 +8,10 @@ mod pattern;
 
 use crate::hash::FixedMap;
 use crate::identity::ServiceId;
+use crate::items::{AttributeColumn, ColumnData, ValueKind};
 use crate::outcome::Outcomes;
 use crate::slo::{AttributeMatch, Definitions, FailedRule, Sli, SloId, SpanSelector};
-use crate::span::{AttributeColumn, ColumnData, DURATION_UNKNOWN, SpanBatch, ValueKind, kind};
+use crate::span::{DURATION_UNKNOWN, SpanBatch, kind};
 use arrow_buffer::{BooleanBuffer, ScalarBuffer};
 use pattern::Patterns;
 
@@ -71,14 +72,15 @@ impl Condition {
             }
             Source::Resource(key) => {
                 let matching: Vec<bool> = batch
+                    .items
                     .resources
                     .iter()
                     .map(|resource| self.match_pairs(&resource.attributes, key, &mut scratch))
                     .collect();
-                mask.add_codes(&matching, &batch.resource, None);
+                mask.add_codes(&matching, &batch.items.resource, None);
             }
             Source::Attribute(key) => {
-                for column in batch.columns(key) {
+                for column in batch.items.columns(key) {
                     self.add_column(column, &mut mask, &mut scratch);
                 }
             }

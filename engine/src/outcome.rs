@@ -8,7 +8,8 @@
 //! ("status code" sections); Envoy access log `%RESPONSE_FLAGS%`. A 429 is a 4xx: a service that turns away a
 //! caller's excess does as it was told. Who sees it otherwise writes a `failed` rule.
 
-use crate::span::{AttributeColumn, ColumnData, SpanBatch, Value, kind, status};
+use crate::items::{AttributeColumn, ColumnData, Value};
+use crate::span::{SpanBatch, kind, status};
 
 /// What a span says about its outcome, as bits.
 pub mod signal {
@@ -232,7 +233,7 @@ impl Outcomes {
     pub fn read(&mut self, batch: &SpanBatch) {
         self.signals.clear();
         for (key, reader) in READERS {
-            for column in batch.columns(key) {
+            for column in batch.items.columns(key) {
                 self.read_column(column, *reader, batch.len());
             }
         }

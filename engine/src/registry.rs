@@ -7,6 +7,7 @@ use crate::delta::ResourceDelta;
 use crate::identity::{
     Identity, Revision, RevisionId, RevisionKind, RevisionSource, ServiceId, ServiceKey,
 };
+use crate::items::Signal;
 use crate::snapshot::{REVISIONS_MAX, RevisionRow, SERVICES_MAX};
 use crate::time::{NANOS_PER_SEC, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -104,7 +105,8 @@ pub enum Discovery {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Registry {
     services: BTreeMap<ServiceId, ServiceState>,
-    resources: BTreeMap<u128, ResourceState>,
+    /// By resource hash and signal: each signal has its own exporter, and so its own watermark.
+    resources: BTreeMap<(u128, Signal), ResourceState>,
 }
 
 impl Registry {
@@ -115,7 +117,9 @@ impl Registry {
 
     /// Number of tracked resources.
     pub fn resource_count(&self) -> u64 {
-        self.resources.len() as u64
+        let mut hashes: Vec<u128> = self.resources.keys().map(|(hash, _)| *hash).collect();
+        hashes.dedup();
+        hashes.len() as u64
     }
 
     /// Takes note of who sent something in the last tick. O(rows log services).
@@ -161,11 +165,14 @@ impl Registry {
                 }
             });
         revision.last_seen = now;
-        revision.minute.add(now, row.spans, row.lag_min);
+        if row.signal == Signal::Traces {
+            revision.minute.add(now, row.items, row.lag_min);
+        }
         merge_attributes(&mut revision.revision, &identity.revision);
-        let known = self.resources.contains_key(&row.hash);
+        let key = (row.hash, row.signal);
+        let known = self.resources.contains_key(&key);
         if known || self.resources.len() < RESOURCES_MAX {
-            let resource = self.resources.entry(row.hash).or_insert(ResourceState {
+            let resource = self.resources.entry(key).or_insert(ResourceState {
                 service: id,
                 revision: identity.revision.id,
                 last_seen: now,
@@ -197,13 +204,13 @@ impl Registry {
         gone
     }
 
-    /// The event time up to which a live service's telemetry is complete: the least watermark of its live
-    /// resources; `None` while none is live.
-    pub fn watermarks(&self) -> BTreeMap<ServiceId, Timestamp> {
+    /// The event time up to which a signal of a live service is complete: the least watermark of the live resources
+    /// that send it; absent while none does.
+    pub fn watermarks(&self) -> BTreeMap<(ServiceId, Signal), Timestamp> {
         let mut watermarks = BTreeMap::new();
-        for resource in self.resources.values() {
+        for ((_, signal), resource) in &self.resources {
             let entry = watermarks
-                .entry(resource.service)
+                .entry((resource.service, *signal))
                 .or_insert(resource.end_max);
             *entry = (*entry).min(resource.end_max);
         }
@@ -269,7 +276,11 @@ impl Registry {
     /// Live resources per (service, revision).
     pub fn instances(&self) -> BTreeMap<(ServiceId, RevisionId), u64> {
         let mut instances = BTreeMap::new();
-        for resource in self.resources.values() {
+        let mut last = None;
+        for ((hash, _), resource) in &self.resources {
+            if last.replace(*hash) == Some(*hash) {
+                continue;
+            }
             *instances
                 .entry((resource.service, resource.revision))
                 .or_insert(0) += 1;

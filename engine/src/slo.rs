@@ -2,6 +2,7 @@
 
 use crate::hash::blake3_128;
 use crate::identity::{ServiceId, ServiceKey};
+use crate::items::Signal;
 use crate::time::NANOS_PER_SEC;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -122,6 +123,15 @@ pub enum Sli {
         /// Longest good duration, ns, inclusive.
         threshold_nanos: u64,
     },
+}
+
+impl Sli {
+    /// The signal it is measured from.
+    pub const fn signal(&self) -> Signal {
+        match self {
+            Self::Availability { .. } | Self::Latency { .. } => Signal::Traces,
+        }
+    }
 }
 
 /// How serious an alert tier is.

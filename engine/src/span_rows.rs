@@ -4,10 +4,11 @@
 
 use crate::hash::{FixedMap, HashSeed, blake3_128};
 use crate::identity::Identity;
-use crate::span::{
-    AttributeColumn, ColumnData, DICTIONARY_MAX, DURATION_UNKNOWN, Resource, Scope, SpanBatch,
-    SparseText, ValueKind, ValueTable,
+use crate::items::{
+    AttributeColumn, ColumnData, DICTIONARY_MAX, ItemColumns, Resource, Scope, SparseText,
+    ValueKind, ValueTable,
 };
+use crate::span::{DURATION_UNKNOWN, SpanBatch};
 use crate::time::Timestamp;
 use arrow_buffer::BooleanBuffer;
 use std::collections::BTreeMap;
@@ -87,7 +88,7 @@ pub struct SpanRow {
     pub kind: u8,
     /// Status ([`crate::span::status`]).
     pub status: u8,
-    /// Anomaly bits ([`crate::span::anomaly`]).
+    /// Anomaly bits ([`crate::anomaly`]).
     pub anomalies: u16,
     /// Span name.
     pub name: String,
@@ -162,7 +163,7 @@ pub fn resource(attributes: &[(&str, &str)]) -> Arc<Resource> {
     })
 }
 
-/// The columns of `rows` (at most [`crate::span::ROWS_MAX`]), received at `received`.
+/// The columns of `rows` (at most [`crate::items::ROWS_MAX`]), received at `received`.
 pub fn batch(seed: HashSeed, received: Timestamp, rows: &[SpanRow]) -> SpanBatch {
     let mut resources: Vec<Arc<Resource>> = Vec::new();
     let resource = rows
@@ -187,12 +188,17 @@ pub fn batch(seed: HashSeed, received: Timestamp, rows: &[SpanRow]) -> SpanBatch
         }
     };
     SpanBatch {
-        received,
-        resources,
-        scopes: vec![Arc::new(Scope {
-            name: String::new(),
-            version: String::new(),
-        })],
+        items: ItemColumns {
+            received,
+            resources,
+            scopes: vec![Arc::new(Scope {
+                name: String::new(),
+                version: String::new(),
+            })],
+            resource,
+            scope: rows.iter().map(|_| 0u16).collect(),
+            attributes: columns(rows),
+        },
         names,
         trace_id: rows.iter().map(|row| row.trace_id).collect(),
         span_id: rows.iter().map(|row| row.span_id).collect(),
@@ -200,8 +206,6 @@ pub fn batch(seed: HashSeed, received: Timestamp, rows: &[SpanRow]) -> SpanBatch
         start: rows.iter().map(|row| row.start).collect(),
         duration: rows.iter().map(duration).collect(),
         end: rows.iter().map(|row| row.end.max(row.start)).collect(),
-        resource,
-        scope: rows.iter().map(|_| 0u16).collect(),
         name: name.into(),
         kind: rows.iter().map(|row| row.kind).collect(),
         status: rows.iter().map(|row| row.status).collect(),
@@ -209,7 +213,6 @@ pub fn batch(seed: HashSeed, received: Timestamp, rows: &[SpanRow]) -> SpanBatch
         anomalies: rows.iter().map(|row| row.anomalies).collect(),
         shard: rows.iter().map(|row| seed.shard(row.trace_id)).collect(),
         weight: rows.iter().map(|_| 1u32).collect(),
-        attributes: columns(rows),
         status_message: SparseText::default(),
         trace_state: SparseText::default(),
         events: Vec::new(),

@@ -1,32 +1,57 @@
-//! The hot store: recent span batches, newest last, under a byte budget. Not decision state.
+//! The hot store: recent batches of every signal, newest last, under one byte budget. Not decision state.
 
-use crate::span::SpanBatch;
+use crate::batch::Batch;
+use crate::items::Signal;
 use std::collections::VecDeque;
 use std::sync::Arc;
+
+/// Items by signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ItemCounts([u64; Signal::ALL.len()]);
+
+impl ItemCounts {
+    /// Counts in the order of [`Signal::ALL`].
+    pub const fn new(counts: [u64; Signal::ALL.len()]) -> Self {
+        Self(counts)
+    }
+
+    /// Items of `signal`.
+    pub const fn of(self, signal: Signal) -> u64 {
+        self.0[signal as usize]
+    }
+
+    fn add(&mut self, batch: &Batch) {
+        self.0[batch.signal() as usize] += batch.len() as u64;
+    }
+
+    fn subtract(&mut self, batch: &Batch) {
+        self.0[batch.signal() as usize] -= batch.len() as u64;
+    }
+}
 
 /// What readers see of the store: shared chunks and the account of what left.
 #[derive(Debug, Clone, Default)]
 pub struct StoreView {
     /// Chunks, oldest first.
-    pub chunks: Arc<Vec<Arc<SpanBatch>>>,
-    /// Spans held.
-    pub spans: u64,
+    pub chunks: Arc<Vec<Arc<Batch>>>,
+    /// Items held.
+    pub held: ItemCounts,
     /// Bytes held.
     pub bytes: u64,
     /// Byte budget.
     pub bytes_max: u64,
-    /// Spans that left because of the budget.
-    pub evicted_spans: u64,
+    /// Items that left because of the budget.
+    pub evicted: ItemCounts,
 }
 
 /// The store itself, owned by the engine's thread.
 #[derive(Debug)]
 pub struct Store {
-    chunks: VecDeque<Arc<SpanBatch>>,
-    spans: u64,
+    chunks: VecDeque<Arc<Batch>>,
+    held: ItemCounts,
     bytes: u64,
     bytes_max: u64,
-    evicted_spans: u64,
+    evicted: ItemCounts,
 }
 
 impl Store {
@@ -34,23 +59,23 @@ impl Store {
     pub fn new(bytes_max: u64) -> Self {
         Self {
             chunks: VecDeque::new(),
-            spans: 0,
+            held: ItemCounts::default(),
             bytes: 0,
             bytes_max,
-            evicted_spans: 0,
+            evicted: ItemCounts::default(),
         }
     }
 
     /// Appends a batch and evicts the oldest ones beyond the budget. O(evicted).
-    pub fn append(&mut self, batch: Arc<SpanBatch>) {
-        self.spans += batch.len() as u64;
+    pub fn append(&mut self, batch: Arc<Batch>) {
+        self.held.add(&batch);
         self.bytes += batch.byte_size() as u64;
         self.chunks.push_back(batch);
         while self.bytes > self.bytes_max && self.chunks.len() > 1 {
             if let Some(oldest) = self.chunks.pop_front() {
-                self.spans -= oldest.len() as u64;
+                self.held.subtract(&oldest);
                 self.bytes -= oldest.byte_size() as u64;
-                self.evicted_spans += oldest.len() as u64;
+                self.evicted.add(&oldest);
             }
         }
     }
@@ -59,10 +84,10 @@ impl Store {
     pub fn view(&self) -> StoreView {
         StoreView {
             chunks: Arc::new(self.chunks.iter().cloned().collect()),
-            spans: self.spans,
+            held: self.held,
             bytes: self.bytes,
             bytes_max: self.bytes_max,
-            evicted_spans: self.evicted_spans,
+            evicted: self.evicted,
         }
     }
 }

@@ -9,10 +9,11 @@ use engine::input::{
     DefinitionsLoaded, Effect, EffectDone, EffectKind, Gap, Input, LatchCleared, RolloutChange,
     RolloutEvent,
 };
+use engine::items::Resource;
 use engine::machine::{Engine, EngineConfig};
 use engine::slo::Definitions;
 use engine::snapshot::Snapshot;
-use engine::span::{Resource, kind, status};
+use engine::span::{kind, status};
 use engine::span_rows::{SpanRow, batch, resource};
 use engine::time::{NANOS_PER_MILLI, NANOS_PER_SEC, Timestamp};
 use std::sync::Arc;
@@ -89,7 +90,7 @@ fn bad_canary(folders: usize, rows_per_batch: usize) -> Run {
         }
         let received = Timestamp::from_secs(second + 1);
         for chunk in rows.chunks(rows_per_batch) {
-            engine.fold(Arc::new(batch(SEED, received, chunk)));
+            engine.fold(Arc::new(batch(SEED, received, chunk).into()));
         }
         snapshot = engine.tick(received, &mut effects);
     }

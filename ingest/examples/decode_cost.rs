@@ -42,7 +42,7 @@ fn main() {
             if measures("ours") {
                 ours.push(cost(&bodies, |body| {
                     let decoded = decoder.decode_traces(body, Timestamp(RECEIVED), HashSeed(1, 2));
-                    let seen = decoded.map_or(0, |decoded| black_box(decoded).spans_seen);
+                    let seen = decoded.map_or(0, |decoded| black_box(decoded).items_seen);
                     assert_eq!(seen, SPANS as u64);
                 }));
             }

@@ -1,7 +1,9 @@
 //! Real recordings: every span counted, none rejected, the same rows as `prost` sees.
 
+use engine::batch::Batch;
 use engine::hash::HashSeed;
-use engine::span::{SpanBatch, Value, kind, status};
+use engine::items::Value;
+use engine::span::{SpanBatch, kind, status};
 use engine::time::Timestamp;
 use flate2::read::{GzDecoder, MultiGzDecoder};
 use ingest::otlp::{DecodeLimits, Decoder};
@@ -46,6 +48,13 @@ fn recording(path: &str) -> Vec<Recorded> {
     records
 }
 
+fn spans(batch: Batch) -> SpanBatch {
+    match batch {
+        Batch::Spans(spans) => spans,
+        other => panic!("a batch of {}", other.signal().name()),
+    }
+}
+
 fn decode(records: &[Recorded]) -> Vec<SpanBatch> {
     let mut decoder = Decoder::new(DecodeLimits::default());
     let mut batches = Vec::new();
@@ -55,8 +64,9 @@ fn decode(records: &[Recorded]) -> Vec<SpanBatch> {
             .unwrap();
         assert_eq!(decoded.rejected, []);
         let request = ExportTraceServiceRequest::decode(&*record.body).unwrap();
-        assert_eq!(ids(&decoded.batches), oracle_ids(&request));
-        batches.extend(decoded.batches);
+        let own: Vec<SpanBatch> = decoded.batches.into_iter().map(spans).collect();
+        assert_eq!(ids(&own), oracle_ids(&request));
+        batches.extend(own);
     }
     batches
 }
@@ -67,7 +77,11 @@ fn ids(batches: &[SpanBatch]) -> Vec<Id> {
     let mut ids = Vec::new();
     for batch in batches {
         for row in 0..batch.len() {
-            let attributes = batch.attributes.iter().filter(|c| c.get(row).is_some());
+            let attributes = batch
+                .items
+                .attributes
+                .iter()
+                .filter(|c| c.get(row).is_some());
             let name = batch.name_of(row).to_owned();
             ids.push((
                 batch.trace_id[row],
@@ -103,10 +117,11 @@ fn servers(batches: &[SpanBatch]) -> BTreeMap<String, (u64, u64)> {
             if batch.kind[row] != kind::SERVER {
                 continue;
             }
-            let service = &batch.resource_of(row).identity.service.name;
+            let service = &batch.items.resource_of(row).identity.service.name;
             let code = batch
+                .items
                 .attribute(row, "http.status_code")
-                .or_else(|| batch.attribute(row, "http.response.status_code"))
+                .or_else(|| batch.items.attribute(row, "http.response.status_code"))
                 .and_then(Value::as_int);
             let failed = batch.status[row] == status::ERROR || code.is_some_and(|code| code >= 500);
             let counts: &mut (u64, u64) = servers.entry(service.clone()).or_default();

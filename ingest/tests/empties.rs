@@ -189,7 +189,7 @@ fn valid_but_hostile_requests_stay_within_the_byte_budget() {
         let mut outcome = String::new();
         let grown = growth(|| {
             outcome = match decoder.decode_traces(body, RECEIVED, HashSeed(1, 2)) {
-                Ok(decoded) => format!("{} spans", decoded.spans_seen),
+                Ok(decoded) => format!("{} spans", decoded.items_seen),
                 Err(error) => error.to_string(),
             }
         });

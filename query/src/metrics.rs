@@ -1,9 +1,11 @@
 //! `/metrics`: Sloth's names beside our own, so that existing dashboards and rules keep working.
 
+use engine::anomaly;
 use engine::delta::Counter;
+use engine::delta::Fate;
+use engine::items::Signal;
 use engine::slo::RATIO_ONE;
 use engine::snapshot::{AlertState, SloRow, Snapshot};
-use engine::span::anomaly;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
 use prometheus_client::metrics::MetricType;
@@ -119,12 +121,10 @@ pub fn render(snapshot: &Snapshot, receivers: &[Sample]) -> Result<String, std::
 pub fn own_samples(snapshot: &Snapshot) -> Vec<Sample> {
     let status = &snapshot.status;
     let mut counters = status.counters.clone();
-    for counter in [
-        Counter::AcceptedSpans,
-        Counter::RejectedSpans,
-        Counter::DroppedSpans,
-    ] {
-        counters.entry(counter).or_default();
+    for signal in Signal::ALL {
+        for fate in [Fate::Accepted, Fate::Rejected, Fate::Dropped] {
+            counters.entry(Counter::Items(signal, fate)).or_default();
+        }
     }
     let mut samples: Vec<Sample> = counters
         .iter()
@@ -135,15 +135,27 @@ pub fn own_samples(snapshot: &Snapshot) -> Vec<Sample> {
                     .map_or("other", |(_, name)| name);
                 Sample::counter(
                     "tidegate_ingest_anomalies",
-                    "Spans accepted although something was odd",
+                    "Items accepted although something was odd",
                     vec![("kind", kind.to_owned())],
                     *count,
                 )
             }
-            other => Sample::counter(
-                "tidegate_ingest_spans",
-                "Spans by what became of them",
-                vec![("outcome", outcome(*other).to_owned())],
+            Counter::Items(signal, fate) => Sample::counter(
+                item_counter(*signal),
+                "Items by what became of them",
+                vec![("outcome", fate.name().to_owned())],
+                *count,
+            ),
+            Counter::CollapsedSpans => Sample::counter(
+                "tidegate_ingest_collapsed_spans",
+                "Entry spans that joined a unit judged earlier",
+                Vec::new(),
+                *count,
+            ),
+            Counter::EvictedKeys => Sample::counter(
+                "tidegate_ingest_evicted_keys",
+                "Dedup and unit table entries that left before their window ended",
+                Vec::new(),
                 *count,
             ),
         })
@@ -188,38 +200,34 @@ pub fn own_samples(snapshot: &Snapshot) -> Vec<Sample> {
             )),
         ),
         gauge(
-            "tidegate_store_spans",
-            "Spans in the hot store",
-            snapshot.store.spans as f64,
-        ),
-        gauge(
             "tidegate_store_bytes",
             "Bytes in the hot store",
             snapshot.store.bytes as f64,
         ),
-        Sample::counter(
-            "tidegate_store_evicted_spans",
-            "Spans that left the hot store",
-            Vec::new(),
-            snapshot.store.evicted_spans,
-        ),
     ]);
+    for signal in Signal::ALL {
+        let labels = || vec![("signal", signal.name().to_owned())];
+        samples.push(Sample::gauge(
+            "tidegate_store_items",
+            "Items in the hot store",
+            labels(),
+            snapshot.store.held.of(signal) as f64,
+        ));
+        samples.push(Sample::counter(
+            "tidegate_store_evicted_items",
+            "Items that left the hot store",
+            labels(),
+            snapshot.store.evicted.of(signal),
+        ));
+    }
     samples
 }
 
-const fn outcome(counter: Counter) -> &'static str {
-    match counter {
-        Counter::AcceptedSpans => "accepted",
-        Counter::RejectedSpans => "rejected",
-        Counter::DroppedSpans => "dropped",
-        Counter::ExcludedSpans => "excluded",
-        Counter::DuplicateSpans => "duplicate",
-        Counter::OutsideBudgetSpans => "outside_budget",
-        Counter::LateSpans => "late",
-        Counter::FutureSpans => "future",
-        Counter::CollapsedSpans => "collapsed",
-        Counter::EvictedKeys => "evicted_keys",
-        Counter::Anomaly(_) => "anomaly",
+const fn item_counter(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Traces => "tidegate_ingest_spans",
+        Signal::Metrics => "tidegate_ingest_points",
+        Signal::Logs => "tidegate_ingest_records",
     }
 }
 

@@ -118,7 +118,7 @@ impl ReplayArgs {
                     .with_context(|| format!("record {}", record.lsn))?;
                 let digest = replayed
                     .core
-                    .request(now, &body)
+                    .request(now, (request.signal, request.format), &body)
                     .with_context(|| format!("record {}", record.lsn))?;
                 replayed.requests += 1;
                 // 0 stands for "not recorded": logs converted from elsewhere.
@@ -159,7 +159,7 @@ fn as_json(replayed: &Replayed, digest: &str) -> Value {
     json!({
         "records": replayed.records,
         "requests": replayed.requests,
-        "spans": replayed.core.spans,
+        "spans": replayed.core.items,
         "requests_with_other_columns": replayed.different,
         "recorded_semantics": replayed.semantics,
         "semantics": engine::SEMANTICS,
@@ -175,7 +175,7 @@ fn as_text(replayed: &Replayed, digest: &str) -> String {
     let snapshot = &replayed.core.snapshot;
     let mut lines = vec![format!(
         "{} records, {} requests, {} spans; digest {digest}",
-        replayed.records, replayed.requests, replayed.core.spans
+        replayed.records, replayed.requests, replayed.core.items
     )];
     lines.extend(differences(replayed));
     lines.extend(decision_lines(snapshot));

@@ -80,10 +80,10 @@ fn summary(status: &StatusBody) -> String {
         status.rejected.spans,
         status.dropped.spans
     )];
-    if status.counters.excluded_spans > 0 {
+    if status.counters.excluded.spans > 0 {
         lines.push(format!(
             "{} health-check spans left out of SLIs",
-            status.counters.excluded_spans
+            status.counters.excluded.spans
         ));
     }
     for gap in &status.gaps {

@@ -75,6 +75,8 @@ fn convert(recording: &Path, log: &Path) {
         }
         let request = RequestRecord {
             protocol: Protocol::Http,
+            signal: engine::items::Signal::Traces,
+            format: ingest::otlp::Format::Protobuf,
             encoding: if head[12] == 1 {
                 Encoding::Gzip
             } else {

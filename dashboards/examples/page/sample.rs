@@ -1,10 +1,12 @@
 //! A fleet made by hand: one service in each kind of trouble, and one whose names try to do something.
 
+use engine::delta::Fate;
 use engine::gate::answer::{
     Answer, Arm, Code, Evidence, Need, Phase, Process, ServiceGate, Verdict,
 };
 use engine::identity::{Identity, ServiceKey};
 use engine::input::{Gap, Problem};
+use engine::items::Signal;
 use engine::slo::{Maturity, ServicePolicy, Severity, Slo, default_tiers};
 use engine::snapshot::{
     AlertRow, AlertState, BurnState, Counts, Decision, EngineStatus, EventRow, Point, RevisionRow,
@@ -106,7 +108,7 @@ pub(crate) fn snapshot() -> Snapshot {
     snapshot.status = Arc::new(status());
     snapshot.store.bytes = 28 << 20;
     snapshot.store.bytes_max = 512 << 20;
-    snapshot.store.spans = 204_942;
+    snapshot.store.held = engine::store::ItemCounts::new([204_942, 0, 0]);
     snapshot
 }
 
@@ -447,9 +449,9 @@ fn status() -> EngineStatus {
     };
     EngineStatus {
         counters: [
-            (Counter::AcceptedSpans, 204_942),
-            (Counter::RejectedSpans, 3),
-            (Counter::ExcludedSpans, 380),
+            (Counter::Items(Signal::Traces, Fate::Accepted), 204_942),
+            (Counter::Items(Signal::Traces, Fate::Rejected), 3),
+            (Counter::Items(Signal::Traces, Fate::Excluded), 380),
             (Counter::Anomaly(0), 12),
         ]
         .into(),

@@ -6,7 +6,8 @@
 //! before. Two routes that share a number share a stratum, which is coarser, not wrong.
 
 use crate::hash::HashSeed;
-use crate::span::{ColumnData, SpanBatch, ValueKind};
+use crate::items::{ColumnData, ValueKind};
+use crate::span::SpanBatch;
 
 /// Distinct route numbers.
 pub const ROUTES: u64 = 1_024;
@@ -50,12 +51,13 @@ impl<'a> Routes<'a> {
             .iter()
             .filter_map(|key| {
                 let found = batch
+                    .items
                     .attributes
                     .binary_search_by(|column| {
                         (&*column.key, column.kind).cmp(&(*key, ValueKind::Text))
                     })
                     .ok()?;
-                let codes = match &batch.attributes[found].data {
+                let codes = match &batch.items.attributes[found].data {
                     ColumnData::Codes { values, .. } => values.len(),
                     ColumnData::Raw(_) => 0,
                 };
@@ -74,7 +76,7 @@ impl<'a> Routes<'a> {
     pub(super) fn of(&mut self, row: usize) -> u16 {
         let seed = self.seed;
         for (column, numbers) in &mut self.columns {
-            let column = &self.batch.attributes[*column];
+            let column = &self.batch.items.attributes[*column];
             if !column.present.value(row) {
                 continue;
             }

@@ -2,11 +2,12 @@
 
 use super::arms::Arms;
 use super::units::{LATENCY_UNKNOWN, Unit};
-use crate::delta::{Counter, Delta, ResourceDelta, SliDelta, UnitDelta, UnitKey};
+use crate::anomaly;
+use crate::delta::{Counter, Delta, Fate, ResourceDelta, SliDelta, UnitDelta, UnitKey};
 use crate::hash::FixedMap;
 use crate::identity::{RevisionId, ServiceId, ServiceKey};
+use crate::items::Signal;
 use crate::slo::{Slo, SloId};
-use crate::span::anomaly;
 use crate::time::Timestamp;
 
 /// The events of one (slo, revision); remembers its last cell, since neighbours mostly share a second.
@@ -35,7 +36,7 @@ pub(super) struct Tally {
     cell_index: FixedMap<(u32, u64), u32>,
     /// (units, failed) by packed key.
     units: FixedMap<u128, (i64, i64)>,
-    resources: FixedMap<u128, ResourceDelta>,
+    resources: FixedMap<(u128, Signal), ResourceDelta>,
     implicit: FixedMap<ServiceId, SloId>,
     counters: Counters,
 }
@@ -101,14 +102,14 @@ impl Tally {
 
     /// Adds what a batch said of one resource.
     pub(super) fn resource(&mut self, row: ResourceDelta) {
-        match self.resources.get_mut(&row.hash) {
+        match self.resources.get_mut(&(row.hash, row.signal)) {
             Some(into) => {
-                into.spans += row.spans;
+                into.items += row.items;
                 into.end_max = into.end_max.max(row.end_max);
                 into.lag_min = into.lag_min.min(row.lag_min);
             }
             None => {
-                self.resources.insert(row.hash, row);
+                self.resources.insert((row.hash, row.signal), row);
             }
         }
     }
@@ -204,40 +205,38 @@ fn unit_delta(cells: &[(u128, (i64, i64))], arms: &Arms) -> UnitDelta {
     }
 }
 
-/// Counters as an array: they are counted per span, and shown per Tick.
+/// Counters as arrays: they are counted per span, and shown per Tick.
 #[derive(Debug, Default)]
 struct Counters {
-    plain: [u64; PLAIN.len()],
+    items: [[u64; Fate::ALL.len()]; Signal::ALL.len()],
+    collapsed_spans: u64,
+    evicted_keys: u64,
     anomalies: [u64; anomaly::NAMES.len()],
 }
 
-/// The counters a folder counts, besides anomalies.
-const PLAIN: [Counter; 9] = [
-    Counter::AcceptedSpans,
-    Counter::DroppedSpans,
-    Counter::ExcludedSpans,
-    Counter::DuplicateSpans,
-    Counter::OutsideBudgetSpans,
-    Counter::LateSpans,
-    Counter::FutureSpans,
-    Counter::CollapsedSpans,
-    Counter::EvictedKeys,
-];
-
 impl Counters {
     fn add(&mut self, counter: Counter, times: u64) {
-        if let Counter::Anomaly(index) = counter {
-            self.anomalies[usize::from(index)] += times;
-        } else if let Some(index) = PLAIN.iter().position(|known| *known == counter) {
-            self.plain[index] += times;
-        }
+        *match counter {
+            Counter::Items(signal, fate) => &mut self.items[signal as usize][fate as usize],
+            Counter::CollapsedSpans => &mut self.collapsed_spans,
+            Counter::EvictedKeys => &mut self.evicted_keys,
+            Counter::Anomaly(index) => &mut self.anomalies[usize::from(index)],
+        } += times;
     }
 
     fn take(&mut self) -> std::collections::BTreeMap<Counter, u64> {
         let counters = std::mem::take(self);
-        let plain = PLAIN.into_iter().zip(counters.plain);
+        let items = Signal::ALL.into_iter().zip(counters.items);
+        let items = items.flat_map(|(signal, fates)| {
+            let fates = Fate::ALL.into_iter().zip(fates);
+            fates.map(move |(fate, count)| (Counter::Items(signal, fate), count))
+        });
         let anomalies = (0u8..).map(Counter::Anomaly).zip(counters.anomalies);
-        plain
+        items
+            .chain([
+                (Counter::CollapsedSpans, counters.collapsed_spans),
+                (Counter::EvictedKeys, counters.evicted_keys),
+            ])
             .chain(anomalies)
             .filter(|(_, count)| *count != 0)
             .collect()

@@ -3,10 +3,13 @@
 mod model;
 
 use super::*;
+use crate::delta::Fate;
 use crate::delta::{SliDelta, UnitDelta, UnitKey};
 use crate::identity::ServiceId;
+use crate::items::Resource;
+use crate::items::Signal;
 use crate::slo::{FailedRule, Sli, Slo, SpanSelector};
-use crate::span::{Resource, kind, status};
+use crate::span::{kind, status};
 use crate::span_rows::{SpanRow, batch, resource};
 use model::{Plan, SEED, definitions, naive, plans};
 use proptest::prelude::*;
@@ -46,7 +49,7 @@ fn a_service_without_definitions_counts_under_its_implicit_slo() {
         SpanRow::new(&sender, (3, 1), (1, 2), kind::INTERNAL),
     ];
     let mut folder = whole();
-    folder.fold(&batch(SEED, NOW, &rows));
+    folder.fold_spans(&batch(SEED, NOW, &rows));
     let delta = folder.flush(NOW);
     let identity = &sender.identity;
     let row = SliDelta {
@@ -57,8 +60,11 @@ fn a_service_without_definitions_counts_under_its_implicit_slo() {
         bad: 1,
     };
     assert_eq!(delta.sli, [row]);
-    assert_eq!(counter(&delta, Counter::AcceptedSpans), 3);
-    assert_eq!(delta.resources[0].spans, 3);
+    assert_eq!(
+        counter(&delta, Counter::Items(Signal::Traces, Fate::Accepted)),
+        3
+    );
+    assert_eq!(delta.resources[0].items, 3);
     assert_eq!(delta.resources[0].end_max, NOW);
     assert_eq!(delta.resources[0].lag_min, 0);
     assert!(folder.flush(NOW).is_empty());
@@ -72,10 +78,13 @@ fn copies_count_once_and_conflicts_twice() {
     other.end += 1;
     let mut folder = whole();
     let rows = [one.clone(), one.clone(), other.clone(), one, other];
-    folder.fold(&batch(SEED, NOW, &rows));
+    folder.fold_spans(&batch(SEED, NOW, &rows));
     let delta = folder.flush(NOW);
     assert_eq!(sums(&delta.sli), (2, 0));
-    assert_eq!(counter(&delta, Counter::DuplicateSpans), 3);
+    assert_eq!(
+        counter(&delta, Counter::Items(Signal::Traces, Fate::Duplicate)),
+        3
+    );
     assert_eq!(counter(&delta, ID_CONFLICT), 1);
 }
 
@@ -86,7 +95,7 @@ fn a_client_and_a_server_that_share_a_span_id_do_not_conflict() {
     let mut other = one.clone();
     other.kind = kind::CONSUMER;
     let mut folder = whole();
-    folder.fold(&batch(SEED, NOW, &[one, other]));
+    folder.fold_spans(&batch(SEED, NOW, &[one, other]));
     let delta = folder.flush(NOW);
     assert_eq!(sums(&delta.sli), (2, 0));
     assert_eq!(counter(&delta, ID_CONFLICT), 0);
@@ -101,7 +110,7 @@ fn a_copy_is_known_for_ten_minutes_and_forgotten_after_twenty() {
     for step in 0..25 {
         let now = NOW.plus(step * 60 * NANOS_PER_SEC);
         if [0, 10, 21].contains(&step) {
-            folder.fold(&one);
+            folder.fold_spans(&one);
         }
         let delta = folder.flush(now);
         counted.push(sums(&delta.sli).0);
@@ -116,9 +125,9 @@ fn the_first_flush_forgets_nothing() {
     let sender = sender("v1");
     let one = batch(SEED, NOW, &[entry(&sender, 1, 1, NOW)]);
     let mut folder = whole();
-    folder.fold(&one);
+    folder.fold_spans(&one);
     assert_eq!(sums(&folder.flush(NOW).sli), (1, 0));
-    folder.fold(&one);
+    folder.fold_spans(&one);
     assert_eq!(sums(&folder.flush(NOW).sli), (0, 0));
 }
 
@@ -137,7 +146,7 @@ fn a_full_table_shrinks_the_window_and_says_so() {
         let rows: Vec<SpanRow> = (0..64)
             .map(|index| entry(&sender, u128::from(second * 64 + index), 1, now))
             .collect();
-        folder.fold(&batch(SEED, now, &rows));
+        folder.fold_spans(&batch(SEED, now, &rows));
         evicted += counter(&folder.flush(now), Counter::EvictedKeys);
     }
     assert!(evicted > 0);
@@ -162,11 +171,17 @@ fn excluded_spans_and_other_kinds_of_revisions_stay_out_of_the_budget() {
         entry(&local, 2, 1, NOW).with_status(status::ERROR),
     ];
     let mut folder = whole();
-    folder.fold(&batch(SEED, NOW, &rows));
+    folder.fold_spans(&batch(SEED, NOW, &rows));
     let delta = folder.flush(NOW);
     assert!(delta.sli.is_empty() && delta.units.is_empty());
-    assert_eq!(counter(&delta, Counter::ExcludedSpans), 1);
-    assert_eq!(counter(&delta, Counter::OutsideBudgetSpans), 1);
+    assert_eq!(
+        counter(&delta, Counter::Items(Signal::Traces, Fate::Excluded)),
+        1
+    );
+    assert_eq!(
+        counter(&delta, Counter::Items(Signal::Traces, Fate::OutsideBudget)),
+        1
+    );
     assert_eq!(delta.resources.len(), 2);
 }
 
@@ -177,12 +192,18 @@ fn a_span_from_the_future_waits_for_its_end() {
     let mut row = entry(&sender, 1, 1, end);
     row.anomalies = anomaly::FUTURE;
     let mut folder = whole();
-    folder.fold(&batch(SEED, NOW, &[row.clone()]));
-    folder.fold(&batch(SEED, NOW, &[row]));
+    folder.fold_spans(&batch(SEED, NOW, &[row.clone()]));
+    folder.fold_spans(&batch(SEED, NOW, &[row]));
     let early = folder.flush(end.minus(1));
     assert!(early.sli.is_empty() && early.units.is_empty());
-    assert_eq!(counter(&early, Counter::FutureSpans), 1);
-    assert_eq!(counter(&early, Counter::DuplicateSpans), 1);
+    assert_eq!(
+        counter(&early, Counter::Items(Signal::Traces, Fate::Future)),
+        1
+    );
+    assert_eq!(
+        counter(&early, Counter::Items(Signal::Traces, Fate::Duplicate)),
+        1
+    );
     assert_eq!(early.resources[0].end_max, Timestamp::EPOCH);
     assert_eq!(early.resources[0].lag_min, -90_000_000_000);
     let due = folder.flush(end);
@@ -208,9 +229,12 @@ fn when_too_many_wait_the_latest_are_dropped_whatever_the_order() {
     let mut seconds = Vec::new();
     for _ in 0..2 {
         let mut folder = Folder::new(SEED, 0..64, limits);
-        folder.fold(&batch(SEED, NOW, &rows));
+        folder.fold_spans(&batch(SEED, NOW, &rows));
         let delta = folder.flush(NOW.plus(1_000 * NANOS_PER_SEC));
-        assert_eq!(counter(&delta, Counter::DroppedSpans), 7);
+        assert_eq!(
+            counter(&delta, Counter::Items(Signal::Traces, Fate::Dropped)),
+            7
+        );
         seconds.push(delta.sli.iter().map(|row| row.second).collect::<Vec<_>>());
         rows.reverse();
     }
@@ -227,10 +251,13 @@ fn late_spans_count_where_they_belong() {
         entry(&sender, 1, 1, old),
         entry(&sender, 2, 1, NOW.minus(LATENESS_NANOS)),
     ];
-    folder.fold(&batch(SEED, NOW, &rows));
+    folder.fold_spans(&batch(SEED, NOW, &rows));
     let delta = folder.flush(NOW);
     assert_eq!(delta.sli[0].second, old.secs());
-    assert_eq!(counter(&delta, Counter::LateSpans), 1);
+    assert_eq!(
+        counter(&delta, Counter::Items(Signal::Traces, Fate::Late)),
+        1
+    );
 }
 
 #[test]
@@ -239,10 +266,10 @@ fn a_unit_follows_its_earliest_entry_span_across_flushes() {
     let late = entry(&new, 1, 2, NOW).with_status(status::ERROR);
     let first = entry(&old, 1, 1, NOW.minus(NANOS_PER_SEC));
     let mut folder = whole();
-    folder.fold(&batch(SEED, NOW, &[late]));
+    folder.fold_spans(&batch(SEED, NOW, &[late]));
     let mut all = folder.flush(NOW);
     assert_eq!((all.units[0].units, all.units[0].failed), (1, 1));
-    folder.fold(&batch(SEED, NOW, &[first]));
+    folder.fold_spans(&batch(SEED, NOW, &[first]));
     let correction = folder.flush(NOW);
     assert_eq!(correction.units.len(), 2);
     assert_eq!(counter(&correction, Counter::CollapsedSpans), 1);
@@ -269,7 +296,7 @@ fn one_trace_is_one_unit_in_each_service() {
         entry(&other, 1, 3, NOW),
     ];
     let mut folder = whole();
-    folder.fold(&batch(SEED, NOW, &rows));
+    folder.fold_spans(&batch(SEED, NOW, &rows));
     let delta = folder.flush(NOW);
     assert_eq!(delta.units.iter().map(|row| row.units).sum::<i64>(), 2);
     assert_eq!(counter(&delta, Counter::CollapsedSpans), 1);
@@ -286,7 +313,7 @@ fn unknown_durations_count_for_availability_alone() {
     folder.set_definitions(Arc::new(definitions(&sender.identity.service, [slow])));
     let mut row = entry(&sender, 1, 1, NOW);
     (row.start, row.end) = (row.end, row.start);
-    folder.fold(&batch(SEED, NOW, &[row]));
+    folder.fold_spans(&batch(SEED, NOW, &[row]));
     let delta = folder.flush(NOW);
     assert!(delta.sli.is_empty());
     assert_eq!((delta.units[0].units, delta.units[0].latency.len()), (1, 0));
@@ -306,15 +333,18 @@ fn new_definitions_measure_new_spans_only() {
     call.kind = kind::CLIENT;
     let rows = [entry(&sender, 1, 1, NOW), call];
     let mut folder = whole();
-    folder.fold(&batch(SEED, NOW, &rows));
+    folder.fold_spans(&batch(SEED, NOW, &rows));
     let defined = definitions(&sender.identity.service, [clients]);
     let slo = *defined.slos.keys().next().expect("one SLO");
     folder.set_definitions(Arc::new(defined));
-    folder.fold(&batch(SEED, NOW, &rows));
+    folder.fold_spans(&batch(SEED, NOW, &rows));
     let delta = folder.flush(NOW);
     let of = |wanted: SloId| delta.sli.iter().filter(|row| row.slo == wanted).count();
     assert_eq!((delta.sli.len(), of(slo)), (2, 1));
-    assert_eq!(counter(&delta, Counter::DuplicateSpans), 1);
+    assert_eq!(
+        counter(&delta, Counter::Items(Signal::Traces, Fate::Duplicate)),
+        1
+    );
 }
 
 #[test]
@@ -328,28 +358,31 @@ fn made_up_services_are_bounded_and_known_ones_stay_exact() {
     let known_everywhere: Vec<SpanRow> = (0..2_000)
         .map(|trace| entry(&known, trace, 1, NOW))
         .collect();
-    folder.fold(&batch(SEED, NOW, &known_everywhere));
+    folder.fold_spans(&batch(SEED, NOW, &known_everywhere));
     let strangers: Vec<SpanRow> = (0..2_000u128)
         .map(|trace| {
             let stranger = resource(&[("service.name", &format!("svc-{trace}"))]);
             entry(&stranger, trace, 2, NOW)
         })
         .collect();
-    folder.fold(&batch(SEED, NOW, &strangers));
-    folder.fold(&batch(SEED, NOW, &[entry(&known, 1, 3, NOW)]));
+    folder.fold_spans(&batch(SEED, NOW, &strangers));
+    folder.fold_spans(&batch(SEED, NOW, &[entry(&known, 1, 3, NOW)]));
     let delta = folder.flush(NOW);
     let of_known = delta
         .sli
         .iter()
         .filter(|row| row.revision == known.identity.revision.id);
     assert_eq!(of_known.map(|row| row.good).sum::<i64>(), 2_001);
-    assert_eq!(counter(&delta, Counter::DroppedSpans), 2_000 - 3 * 64);
+    assert_eq!(
+        counter(&delta, Counter::Items(Signal::Traces, Fate::Dropped)),
+        2_000 - 3 * 64
+    );
     // After two generations without them there is room again.
     for minute in 0..45 {
         folder.flush(NOW.plus(minute * 60 * NANOS_PER_SEC));
     }
     let stranger = resource(&[("service.name", "svc-late")]);
-    folder.fold(&batch(SEED, NOW, &[entry(&stranger, 9, 9, NOW)]));
+    folder.fold_spans(&batch(SEED, NOW, &[entry(&stranger, 9, 9, NOW)]));
     assert_eq!(sums(&folder.flush(NOW).sli), (1, 0));
 }
 
@@ -396,7 +429,7 @@ fn run(folders: usize, rows: &[SpanRow], plan: &Plan) -> Vec<Delta> {
         let now = model::RECEIVED.plus(index as u64 * NANOS_PER_SEC);
         let mut tick = Delta::default();
         for folder in &mut folders {
-            folder.fold(&batch);
+            folder.fold_spans(&batch);
             tick.merge(folder.flush(now));
         }
         ticks.push(tick);

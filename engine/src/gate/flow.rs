@@ -72,7 +72,7 @@ impl Flow {
     /// A resource of this revision sent something.
     pub(crate) fn heard(&mut self, now: Timestamp, row: &ResourceDelta) {
         let slot = self.slot(now);
-        slot.spans += row.spans;
+        slot.spans += row.items;
         slot.lag_min = slot.lag_min.min(row.lag_min);
         self.end_max = self.end_max.max(row.end_max);
         if self.sources.len() >= SOURCES_MAX && !self.sources.contains_key(&row.hash) {

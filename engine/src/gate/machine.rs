@@ -8,6 +8,7 @@ use crate::gate::judge::{self, Case};
 use crate::gate::service::{Recorded, ServiceState};
 use crate::identity::{RevisionId, ServiceId};
 use crate::input::{Gap, RolloutEvent};
+use crate::items::Signal;
 use crate::slo::ServicePolicy;
 use crate::snapshot::{Decision, SERVICES_MAX};
 use crate::time::{NANOS_PER_SEC, Timestamp};
@@ -73,7 +74,9 @@ impl GateMachine {
 
     /// Takes in units, watermarks and lags. Changes no verdict. O(rows log cells).
     pub fn apply(&mut self, now: Timestamp, delta: &Delta) {
-        for row in &delta.resources {
+        // Metrics and logs have exporters of their own: they say nothing of whether a span is still to come.
+        let heard = delta.resources.iter();
+        for row in heard.filter(|row| row.signal == Signal::Traces) {
             if let Some(state) = self.state(row.identity.service_id) {
                 state.heard(now, row);
             }

@@ -1,6 +1,6 @@
 //! Patterns over the text form of a value: exact text, or `*` for any run of characters.
 
-use crate::span::{Value, ValueKind};
+use crate::items::{Value, ValueKind};
 use std::fmt::Write;
 
 /// A list of patterns of which any may hold.

@@ -64,7 +64,9 @@ impl Slot {
             return Reading::Open;
         }
         let is_over = |burns: bool, tally: Tally, secs| {
-            !burns && tally.counts().total() > 0 && coverage.is_complete(self.slo.service_id, secs)
+            !burns
+                && tally.counts().total() > 0
+                && coverage.is_complete((self.slo.service_id, self.slo.sli.signal()), secs)
         };
         if is_over(measure.short_burns, short, tier.short_secs)
             || is_over(measure.long_burns, long, tier.long_secs)

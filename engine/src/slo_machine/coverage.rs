@@ -4,6 +4,7 @@
 
 use crate::identity::ServiceId;
 use crate::input::Gap;
+use crate::items::Signal;
 use crate::ring::window_start;
 use crate::time::{NANOS_PER_SEC, Timestamp};
 use std::collections::BTreeMap;
@@ -19,16 +20,20 @@ const TAIL_SECS_MIN: u64 = 10;
 pub(super) struct Coverage<'a> {
     /// Logical time.
     pub(super) now: Timestamp,
-    /// Event time up to which the live resources of each service have reported; a service is absent when it has none.
-    pub(super) watermarks: &'a BTreeMap<ServiceId, Timestamp>,
+    /// Event time up to which the live resources of each service have reported each signal; absent when there are none.
+    pub(super) watermarks: &'a BTreeMap<(ServiceId, Signal), Timestamp>,
     /// Times for which counts were lost.
     pub(super) gaps: &'a [Gap],
 }
 
 impl Coverage<'_> {
-    /// Whether the window of `window_secs` that ends now is complete for `service`.
-    pub(super) fn is_complete(&self, service: ServiceId, window_secs: u64) -> bool {
-        let Some(&watermark) = self.watermarks.get(&service) else {
+    /// Whether the window of `window_secs` that ends now is complete for `signal` of `service`.
+    pub(super) fn is_complete(
+        &self,
+        (service, signal): (ServiceId, Signal),
+        window_secs: u64,
+    ) -> bool {
+        let Some(&watermark) = self.watermarks.get(&(service, signal)) else {
             return false;
         };
         let tail = (window_secs / 4).clamp(TAIL_SECS_MIN, TAIL_SECS_MAX);

@@ -29,6 +29,7 @@ use crate::budget::Budget;
 use crate::delta::SliDelta;
 use crate::identity::{RevisionId, ServiceId, ServiceKey};
 use crate::input::Gap;
+use crate::items::Signal;
 use crate::slo::{Definitions, Slo, SloId};
 use crate::snapshot::{AlertRow, SloRow};
 use crate::time::{NANOS_PER_SEC, Timestamp};
@@ -54,7 +55,7 @@ const LISTED_MAX: usize = 1_000;
 pub struct SloFacts {
     /// Event time up to which the live resources of a service have reported. A service that is not here has no live
     /// resource: its windows are incomplete, so its alerts may fire and never resolve.
-    pub watermarks: BTreeMap<ServiceId, Timestamp>,
+    pub watermarks: BTreeMap<(ServiceId, Signal), Timestamp>,
     /// Owning team by service.
     pub teams: BTreeMap<ServiceId, String>,
     /// What a person calls a revision.

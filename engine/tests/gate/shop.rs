@@ -10,6 +10,7 @@ use engine::gate::{
 };
 use engine::identity::{Identity, RevisionId, ServiceId, ServiceKey};
 use engine::input::{Gap, RolloutChange, RolloutEvent};
+use engine::items::Signal;
 use engine::latency::bucket;
 use engine::slo::{Maturity, Ratio, ServicePolicy};
 use engine::snapshot::{RevisionRow, ServiceRow, Snapshot};
@@ -170,7 +171,8 @@ impl Arm {
             into.resources.push(ResourceDelta {
                 hash: self.identity.revision.id.0 ^ u128::from(request.instance),
                 identity: self.identity.clone(),
-                spans: 1,
+                signal: Signal::Traces,
+                items: 1,
                 end_max: end,
                 lag_min: received.signed_since(end),
             });

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const KEPT: usize = 2;
 const MAGIC: &[u8; 8] = b"TGCHECKP";
 /// Version of the checkpoint's content. N reads N - 1; N - 1 refuses N.
-pub const CHECKPOINT_FORMAT: u32 = 1;
+pub const CHECKPOINT_FORMAT: u32 = 2;
 
 /// A folder of checkpoints.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ pub enum CheckpointError {
         source: io::Error,
     },
     /// Written by a newer version.
-    #[error("{} has checkpoint format {found}, this version reads up to {CHECKPOINT_FORMAT}: start the version that wrote it, or another --data-dir", path.display())]
+    #[error("{} has checkpoint format {found}, this version reads {CHECKPOINT_FORMAT}: start the version that wrote it, or another --data-dir", path.display())]
     Newer {
         /// The file.
         path: PathBuf,
@@ -148,7 +148,7 @@ fn parse(data: &[u8]) -> Parsed<'_> {
         return Parsed::Damaged;
     }
     let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-    if word(8) > CHECKPOINT_FORMAT {
+    if word(8) != CHECKPOINT_FORMAT {
         return Parsed::Newer(word(8));
     }
     let length = u64::from(word(16)) | (u64::from(word(20)) << 32);

@@ -27,8 +27,9 @@ pub use reader::{Damage, LogError, LogReader};
 pub use record::{Record, RecordBody, RequestRecord};
 pub use writer::LogWriter;
 
+use engine::batch::Batch;
 use engine::hash::HashSeed;
-use engine::span::{AttributeColumn, ColumnData, SpanBatch};
+use engine::items::{AttributeColumn, ColumnData};
 use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"TIDEGATE";
@@ -75,15 +76,21 @@ fn header_bytes(header: &LogHeader) -> Vec<u8> {
 /// BLAKE3-128 of the decoded columns of a request: replay compares it with what it decodes itself. Never 0.
 ///
 /// It covers what decides (ids, times, kinds, status, anomalies, resources, names, attributes). O(bytes).
-pub fn columns_digest(batches: &[Arc<SpanBatch>]) -> u128 {
+pub fn columns_digest(batches: &[Arc<Batch>]) -> u128 {
     let mut digest = 0u128;
-    for batch in batches {
+    for batch in batches.iter().filter_map(|batch| batch.spans()) {
         let resources: Vec<u8> = batch
+            .items
             .resources
             .iter()
             .flat_map(|resource| resource.hash.to_le_bytes())
             .collect();
-        let attributes: Vec<u8> = batch.attributes.iter().flat_map(column_bytes).collect();
+        let attributes: Vec<u8> = batch
+            .items
+            .attributes
+            .iter()
+            .flat_map(column_bytes)
+            .collect();
         let parts = [
             &digest.to_le_bytes()[..],
             batch.trace_id.inner().as_slice(),
@@ -92,7 +99,7 @@ pub fn columns_digest(batches: &[Arc<SpanBatch>]) -> u128 {
             batch.start.inner().as_slice(),
             batch.end.inner().as_slice(),
             batch.duration.inner().as_slice(),
-            batch.resource.inner().as_slice(),
+            batch.items.resource.inner().as_slice(),
             batch.name.inner().as_slice(),
             batch.kind.inner().as_slice(),
             batch.status.inner().as_slice(),

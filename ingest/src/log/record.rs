@@ -1,16 +1,22 @@
 //! What a record says: a request as received, or a control input as JSON with sorted keys.
 
+use crate::otlp::Format;
 use crate::receive::{Encoding, Protocol};
 use engine::delta::Counter;
 use engine::input::{DefinitionsLoaded, EffectDone, Gap, LatchCleared, RolloutEvent};
+use engine::items::Signal;
 use engine::time::Timestamp;
 use serde::Serialize;
 
-/// A trace export request as received, with what decoding it came to.
+/// An export request as received, with what decoding it came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestRecord {
     /// Transport.
     pub protocol: Protocol,
+    /// Kind of its items.
+    pub signal: Signal,
+    /// How the plain body is written.
+    pub format: Format,
     /// Encoding of `body`.
     pub encoding: Encoding,
     /// Items rejected one by one.
@@ -34,7 +40,7 @@ impl RequestRecord {
 /// The closed set of things a record can say.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RecordBody {
-    /// Spans.
+    /// Items.
     Request(RequestRecord),
     /// Logical time passes.
     Tick,
@@ -119,10 +125,16 @@ fn sorted_json<T: Serialize>(value: &T) -> Vec<u8> {
 
 fn encode_request(request: &RequestRecord) -> Vec<u8> {
     let mut out = Vec::with_capacity(24 + request.body.len());
-    out.push(match request.protocol {
+    // Bit 0 the transport, bits 1-2 the signal, bit 3 the format.
+    let protocol = match request.protocol {
         Protocol::Grpc => 0,
         Protocol::Http => 1,
-    });
+    };
+    let format = match request.format {
+        Format::Protobuf => 0,
+        Format::Json => 1,
+    };
+    out.push(protocol | (request.signal as u8) << 1 | format << 3);
     out.push(match request.encoding {
         Encoding::Identity => 0,
         Encoding::Gzip => 1,
@@ -138,9 +150,14 @@ fn encode_request(request: &RequestRecord) -> Vec<u8> {
 fn decode_request(payload: &[u8]) -> Option<RequestRecord> {
     let (head, body) = payload.split_at_checked(24)?;
     Some(RequestRecord {
-        protocol: match head[0] {
+        protocol: match head[0] & 1 {
             0 => Protocol::Grpc,
-            1 => Protocol::Http,
+            _ => Protocol::Http,
+        },
+        signal: *Signal::ALL.get(usize::from(head[0] >> 1 & 3))?,
+        format: match head[0] >> 3 {
+            0 => Format::Protobuf,
+            1 => Format::Json,
             _ => return None,
         },
         encoding: match head[1] {

@@ -1,8 +1,11 @@
 //! Format tests: what is written is read; tails are cut, damage is skipped, nothing valid is lost.
 
 use super::*;
+use crate::otlp::Format;
 use crate::receive::{Encoding, Protocol};
+use engine::delta::{Counter, Fate};
 use engine::input::Gap;
+use engine::items::Signal;
 use engine::time::Timestamp;
 
 fn header() -> LogHeader {
@@ -19,6 +22,8 @@ fn bodies() -> Vec<RecordBody> {
     let request = |size: usize| {
         RecordBody::Request(RequestRecord {
             protocol: Protocol::Http,
+            signal: Signal::Logs,
+            format: Format::Json,
             encoding: Encoding::Gzip,
             rejected: 2,
             columns_digest: 1 << 100,
@@ -33,7 +38,7 @@ fn bodies() -> Vec<RecordBody> {
             to: Timestamp(u64::MAX),
         }),
         request(0),
-        RecordBody::Counters(vec![(engine::delta::Counter::RejectedSpans, 3)]),
+        RecordBody::Counters(vec![(Counter::Items(Signal::Traces, Fate::Rejected), 3)]),
         RecordBody::Tick,
     ]
 }
@@ -134,13 +139,13 @@ fn the_newest_whole_checkpoint_is_loaded_and_few_are_kept() {
     let loaded = checkpoints.load().unwrap().unwrap();
     assert_eq!(loaded.content, 4u64.to_le_bytes());
     assert_eq!(loaded.damaged, vec![newest.clone()]);
-    data[8] = 2;
+    data[8] = CHECKPOINT_FORMAT as u8 + 1;
     std::fs::write(&newest, &data).unwrap();
     assert!(
         checkpoints
             .load()
             .unwrap_err()
             .to_string()
-            .contains("checkpoint format 2")
+            .contains(&format!("checkpoint format {}", CHECKPOINT_FORMAT + 1))
     );
 }

@@ -11,10 +11,10 @@ use super::span::{Children, Judged, RawSpan, SPAN_DEPTH};
 use super::tracestate;
 use super::value::cut_text;
 use super::wire::same;
+use engine::anomaly;
 use engine::hash::HashSeed;
-use engine::span::{
-    ROWS_MAX, Resource, Scope, SpanBatch, SpanEvent, SpanLink, SparseText, anomaly,
-};
+use engine::items::{ItemColumns, ROWS_MAX, Resource, Scope, SparseText};
+use engine::span::{SpanBatch, SpanEvent, SpanLink};
 use engine::time::Timestamp;
 use std::sync::Arc;
 
@@ -333,9 +333,14 @@ impl Builder {
         self.last_shard = (0, 0);
         self.bytes = 0;
         SpanBatch {
-            received,
-            resources: std::mem::take(&mut self.resources),
-            scopes: std::mem::take(&mut self.scopes),
+            items: ItemColumns {
+                received,
+                resources: std::mem::take(&mut self.resources),
+                scopes: std::mem::take(&mut self.scopes),
+                resource: tight(rows.resource).into(),
+                scope: tight(rows.scope).into(),
+                attributes: self.attributes.take(count),
+            },
             names: self.names.take(),
             trace_id: tight(rows.trace_id).into(),
             span_id: tight(rows.span_id).into(),
@@ -343,8 +348,6 @@ impl Builder {
             start: tight(rows.start).into(),
             duration: tight(rows.duration).into(),
             end: tight(rows.end).into(),
-            resource: tight(rows.resource).into(),
-            scope: tight(rows.scope).into(),
             name: tight(rows.name).into(),
             kind: tight(rows.kind).into(),
             status: tight(rows.status).into(),
@@ -352,7 +355,6 @@ impl Builder {
             anomalies: tight(rows.anomalies).into(),
             shard: tight(rows.shard).into(),
             weight: tight(rows.weight).into(),
-            attributes: self.attributes.take(count),
             status_message: std::mem::take(&mut self.status_message),
             trace_state: std::mem::take(&mut self.trace_state),
             events: std::mem::take(&mut self.events),

@@ -6,7 +6,9 @@ use super::schema::{Check, EVENT, LINK, text};
 use super::span::{SPAN_DEPTH, link_ids};
 use super::value::{AnyValue, KeyValue, cut_text};
 use super::wire::{BYTES, Wire, key};
-use engine::span::{SpanEvent, SpanLink, ValueKind, anomaly};
+use engine::anomaly;
+use engine::items::ValueKind;
+use engine::span::{SpanEvent, SpanLink};
 
 /// Reads the encoded event of `row`; returns it and the anomalies met.
 pub(super) fn event(

@@ -9,7 +9,7 @@ use super::error::Stop;
 use super::schema::text;
 use super::wire::same;
 use arrow_buffer::{BooleanBuffer, Buffer};
-use engine::span::{ColumnData, DICTIONARY_MAX, ValueKind, ValueTable};
+use engine::items::{ColumnData, DICTIONARY_MAX, ValueKind, ValueTable};
 use foldhash::fast::RandomState;
 use std::hash::{BuildHasher, Hasher};
 

@@ -61,6 +61,9 @@ impl From<Problem> for Stop {
 /// A request that is refused whole; nothing of it may be counted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
+    /// Nothing here reads this signal in this format yet.
+    #[error("this kind of request is not supported yet")]
+    Unsupported,
     /// Not a valid request: permanent, the client must not send it again (HTTP 400, gRPC INVALID_ARGUMENT).
     #[error("not a valid OTLP trace request: {problem}, in `{path}` at byte {offset}")]
     Malformed {
@@ -91,7 +94,7 @@ impl DecodeError {
     /// Whether the request is too large rather than malformed: 413 instead of 400. Neither may be retried.
     pub fn is_too_large(&self) -> bool {
         match self {
-            Self::Malformed { .. } => false,
+            Self::Malformed { .. } | Self::Unsupported => false,
             Self::TooManyItems { .. } | Self::TooManyBytes { .. } => true,
         }
     }

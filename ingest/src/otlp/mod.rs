@@ -24,6 +24,15 @@ mod wire;
 pub use error::{DecodeError, Problem, RejectReason, Rejected};
 pub use traces::{Decoded, Decoder};
 
+/// How a request is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Format {
+    /// Binary protobuf.
+    Protobuf,
+    /// OTLP/JSON.
+    Json,
+}
+
 /// Bounds on one request. What goes beyond a whole-request bound is refused; what goes beyond a bound of one span is
 /// cut or dropped and marked in that span's `anomalies`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 use super::error::{Problem, RejectReason, Stop};
 use super::schema::{Check, STATUS, text};
 use super::wire::{BYTES, FIXED32, FIXED64, VARINT, Wire, key};
-use engine::span::{DURATION_UNKNOWN, anomaly, status};
+use engine::anomaly;
+use engine::span::{DURATION_UNKNOWN, status};
 use engine::time::{NANOS_PER_SEC, Timestamp};
 
 /// Depth of a span: request, resource spans, scope spans, span.

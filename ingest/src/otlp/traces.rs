@@ -5,6 +5,7 @@
 //! ahead, which keeps the usual walk a single pass.
 
 use super::DecodeLimits;
+use super::Format;
 use super::batch::{Builder, Context};
 use super::error::{DecodeError, Problem, RejectReason, Rejected, Stop};
 use super::resource::{DEPTH as RESOURCE_DEPTH, Known, Resources};
@@ -12,8 +13,11 @@ use super::schema::{Check, Message, REQUEST, RESOURCE, SCOPE, SPAN, text};
 use super::span::{Children, RawSpan, SPAN_DEPTH};
 use super::value::{Merged, cut_text};
 use super::wire::{BYTES, Wire, key};
+use engine::anomaly;
+use engine::batch::Batch;
 use engine::hash::HashSeed;
-use engine::span::{Scope, SpanBatch, anomaly};
+use engine::items::Scope;
+use engine::items::Signal;
 use engine::time::Timestamp;
 use std::sync::Arc;
 
@@ -34,24 +38,26 @@ const RESOURCE_BYTES: usize = 1_024;
 const SPAN_BYTES_MIN: usize = 44;
 
 /// What one request held.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Decoded {
-    /// The accepted spans, in the order sent.
-    pub batches: Vec<SpanBatch>,
-    /// The rejected spans, grouped by reason, in the order of the reasons.
+    /// Kind of its items.
+    pub signal: Signal,
+    /// The accepted items, in the order sent.
+    pub batches: Vec<Batch>,
+    /// The rejected items, grouped by reason, in the order of the reasons.
     pub rejected: Vec<Rejected>,
-    /// Spans in the request: accepted and rejected.
-    pub spans_seen: u64,
+    /// Items in the request: accepted and rejected.
+    pub items_seen: u64,
 }
 
 impl Decoded {
-    /// Number of spans accepted.
-    pub fn spans_accepted(&self) -> u64 {
-        self.spans_seen - self.spans_rejected()
+    /// Number of items accepted.
+    pub fn items_accepted(&self) -> u64 {
+        self.items_seen - self.items_rejected()
     }
 
-    /// Number of spans rejected: `partial_success.rejected_spans`.
-    pub fn spans_rejected(&self) -> u64 {
+    /// Number of items rejected: `partial_success.rejected_*`.
+    pub fn items_rejected(&self) -> u64 {
         self.rejected.iter().map(|group| group.count).sum()
     }
 
@@ -93,6 +99,25 @@ impl Decoder {
             builder: Builder::new(),
             resources: Resources::default(),
             span_bytes: 512,
+        }
+    }
+
+    /// Decodes one uncompressed export request of `signal`, received at `received`; `seed` chooses the shards.
+    ///
+    /// Items with invalid ids or times are rejected one by one and listed; the others are in the batches.
+    ///
+    /// # Errors
+    /// When the body is no valid request or exceeds a budget; nothing of it may then be counted.
+    pub fn decode(
+        &mut self,
+        (signal, format): (Signal, Format),
+        body: &[u8],
+        received: Timestamp,
+        seed: HashSeed,
+    ) -> Result<Decoded, DecodeError> {
+        match (signal, format) {
+            (Signal::Traces, Format::Protobuf) => self.decode_traces(body, received, seed),
+            _ => Err(DecodeError::Unsupported),
         }
     }
 
@@ -142,7 +167,7 @@ impl Decoder {
         match walk.request(body) {
             Ok(()) => {
                 let decoded = walk.finish();
-                let spans = usize::try_from(decoded.spans_seen).unwrap_or(usize::MAX);
+                let spans = usize::try_from(decoded.items_seen).unwrap_or(usize::MAX);
                 self.span_bytes = (body.len() / spans.max(1)).max(SPAN_BYTES_MIN);
                 Ok(decoded)
             }
@@ -196,7 +221,7 @@ struct Walk<'d, 'a> {
     rows_expected: usize,
     /// Whether resources and scopes are searched for before the spans are read.
     look_ahead: bool,
-    batches: Vec<SpanBatch>,
+    batches: Vec<Batch>,
     rejected: std::collections::BTreeMap<RejectReason, (u64, String)>,
     spans_seen: u64,
 }
@@ -422,19 +447,20 @@ impl<'a> Walk<'_, 'a> {
             return Ok(());
         }
         let batch = self.builder.take(self.context.received);
-        let overhead =
-            RESOURCE_BYTES * batch.resources.len() + COLUMN_BYTES * batch.attributes.len();
+        let overhead = RESOURCE_BYTES * batch.items.resources.len()
+            + COLUMN_BYTES * batch.items.attributes.len();
         self.bytes_left = self
             .bytes_left
             .checked_sub(batch.byte_size() + overhead)
             .ok_or(Stop::TooManyBytes)?;
         self.rows_expected = batch.len();
-        self.batches.push(batch);
+        self.batches.push(batch.into());
         Ok(())
     }
 
     fn finish(self) -> Decoded {
         Decoded {
+            signal: Signal::Traces,
             batches: self.batches,
             rejected: self
                 .rejected
@@ -445,7 +471,7 @@ impl<'a> Walk<'_, 'a> {
                     first,
                 })
                 .collect(),
-            spans_seen: self.spans_seen,
+            items_seen: self.spans_seen,
         }
     }
 }

@@ -7,7 +7,7 @@
 use super::error::Stop;
 use super::schema::{ANY_VALUE, Check, KEY_VALUE, Message};
 use super::wire::{BYTES, FIXED64, VARINT, Wire, key};
-use engine::span::ValueKind;
+use engine::items::ValueKind;
 use std::borrow::Cow;
 
 /// Depth of a span's attribute values: request, resource spans, scope spans, span, key-value, value.
@@ -241,7 +241,7 @@ pub(super) fn cut_text(text: &[u8], bytes_max: usize) -> &[u8] {
 
 /// The text form of a value, as identities want it: the first element of a list, numbers in decimal.
 pub(super) fn as_text(kind: ValueKind, stored: &[u8]) -> Option<String> {
-    use engine::span::Value;
+    use engine::items::Value;
     match Value::read(kind, stored) {
         Value::Text(text) => Some(text.to_owned()),
         Value::Int(int) => Some(int.to_string()),

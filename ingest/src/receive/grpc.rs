@@ -9,8 +9,10 @@ use super::compression::Encoding;
 use super::pipeline::{Pipeline, Receipt};
 use super::refusal::{Refusal, code};
 use super::reply::Reply;
-use super::{Protocol, Signal, wire};
+use super::{Offer, Protocol, wire};
+use crate::otlp::Format;
 use bytes::Bytes;
+use engine::items::Signal;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
@@ -54,9 +56,9 @@ pub(crate) async fn answer(
 async fn call(pipeline: &Arc<Pipeline>, request: Request<Incoming>) -> Result<Receipt, Refusal> {
     let (head, mut body) = request.into_parts();
     pipeline.authorize(&head.headers)?;
-    match signal_of(head.uri.path()) {
-        Some(Signal::Traces) if head.method == Method::POST => {}
-        Some(Signal::Traces) => return Err(Refusal::MethodNotAllowed),
+    match offer_of(head.uri.path()) {
+        Some(Offer::Signal(Signal::Traces)) if head.method == Method::POST => {}
+        Some(Offer::Signal(Signal::Traces)) => return Err(Refusal::MethodNotAllowed),
         Some(later) => return Err(Refusal::SignalLater(later)),
         None => return Err(Refusal::UnknownMethod),
     }
@@ -69,7 +71,12 @@ async fn call(pipeline: &Arc<Pipeline>, request: Request<Incoming>) -> Result<Re
         .await
         .map_err(|_| body_timeout(wait))??;
     pipeline
-        .accept(Protocol::Grpc, encoding, message, hold)
+        .accept(
+            (Protocol::Grpc, Signal::Traces, Format::Protobuf),
+            encoding,
+            message,
+            hold,
+        )
         .await
 }
 
@@ -128,13 +135,19 @@ fn read_prefix(
     }
 }
 
-fn signal_of(path: &str) -> Option<Signal> {
+fn offer_of(path: &str) -> Option<Offer> {
     match path {
-        "/opentelemetry.proto.collector.trace.v1.TraceService/Export" => Some(Signal::Traces),
-        "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export" => Some(Signal::Metrics),
-        "/opentelemetry.proto.collector.logs.v1.LogsService/Export" => Some(Signal::Logs),
+        "/opentelemetry.proto.collector.trace.v1.TraceService/Export" => {
+            Some(Offer::Signal(Signal::Traces))
+        }
+        "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export" => {
+            Some(Offer::Signal(Signal::Metrics))
+        }
+        "/opentelemetry.proto.collector.logs.v1.LogsService/Export" => {
+            Some(Offer::Signal(Signal::Logs))
+        }
         "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export" => {
-            Some(Signal::Profiles)
+            Some(Offer::Profiles)
         }
         _ => None,
     }

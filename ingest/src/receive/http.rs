@@ -10,8 +10,10 @@ use super::grpc::body_timeout;
 use super::pipeline::{Pipeline, Receipt};
 use super::refusal::Refusal;
 use super::reply::Reply;
-use super::{Protocol, RETRY_AFTER_SECS, Signal, wire};
+use super::{Offer, Protocol, RETRY_AFTER_SECS, wire};
+use crate::otlp::Format;
 use bytes::Bytes;
+use engine::items::Signal;
 use http::header::{self, HeaderMap, HeaderName};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
@@ -21,13 +23,6 @@ use tokio::time::timeout;
 
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
-
-/// How the body of the answer is written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Protobuf,
-    Json,
-}
 
 /// Answers one request. Never fails: every fault is a status.
 pub(crate) async fn answer(
@@ -67,7 +62,14 @@ async fn post(
     let bytes = timeout(wait, read_body(pipeline, body, &mut hold))
         .await
         .map_err(|_| body_timeout(wait))??;
-    pipeline.accept(Protocol::Http, encoding, bytes, hold).await
+    pipeline
+        .accept(
+            (Protocol::Http, Signal::Traces, Format::Protobuf),
+            encoding,
+            bytes,
+            hold,
+        )
+        .await
 }
 
 /// The exact path and nothing else: no absolute form, no doubled slash, no percent-encoding (they are not the same
@@ -76,18 +78,18 @@ fn check_target(head: &Parts) -> Result<(), Refusal> {
     if head.version < Version::HTTP_2 && head.uri.authority().is_some() {
         return Err(Refusal::NotFound);
     }
-    let signal = match head.uri.path() {
-        "/v1/traces" => Signal::Traces,
-        "/v1/metrics" => Signal::Metrics,
-        "/v1/logs" => Signal::Logs,
-        "/v1development/profiles" => Signal::Profiles,
+    let offer = match head.uri.path() {
+        "/v1/traces" => Offer::Signal(Signal::Traces),
+        "/v1/metrics" => Offer::Signal(Signal::Metrics),
+        "/v1/logs" => Offer::Signal(Signal::Logs),
+        "/v1development/profiles" => Offer::Profiles,
         _ => return Err(Refusal::NotFound),
     };
     if head.method != Method::POST {
         return Err(Refusal::MethodNotAllowed);
     }
-    match signal {
-        Signal::Traces => Ok(()),
+    match offer {
+        Offer::Signal(Signal::Traces) => Ok(()),
         later => Err(Refusal::SignalLater(later)),
     }
 }

@@ -27,10 +27,11 @@ pub use compression::{DecompressError, Encoding, decompress};
 pub use stats::ReceiveStats;
 pub use token::Token;
 
-use crate::otlp::{DecodeLimits, Decoded};
+use crate::otlp::{DecodeLimits, Decoded, Format};
 use admission::Budget;
 use bytes::Bytes;
 use engine::hash::HashSeed;
+use engine::items::Signal;
 use engine::time::Timestamp;
 use pipeline::Pipeline;
 use refusal::Refusal;
@@ -118,21 +119,19 @@ pub enum Protocol {
     Http,
 }
 
-/// Kinds of telemetry a client may offer.
+/// What a client may offer at a path that OTLP defines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Signal {
-    Traces,
-    Metrics,
-    Logs,
+pub(crate) enum Offer {
+    /// A signal.
+    Signal(Signal),
+    /// Profiles, which nothing here uses.
     Profiles,
 }
 
-impl Signal {
+impl Offer {
     fn name(self) -> &'static str {
         match self {
-            Self::Traces => "traces",
-            Self::Metrics => "metrics",
-            Self::Logs => "logs",
+            Self::Signal(signal) => signal.name(),
             Self::Profiles => "profiles",
         }
     }
@@ -143,6 +142,10 @@ impl Signal {
 pub struct Request {
     /// How it came in.
     pub protocol: Protocol,
+    /// Kind of its items.
+    pub signal: Signal,
+    /// How the plain body is written.
+    pub format: Format,
     /// How `body` is compressed.
     pub encoding: Encoding,
     /// When the last byte of it was there.
@@ -156,7 +159,7 @@ pub struct Request {
 pub struct Accepted {
     /// The request.
     pub request: Request,
-    /// Its spans.
+    /// Its items.
     pub decoded: Decoded,
     /// Its share of [`ReceiveConfig::in_flight_bytes_max`].
     pub hold: Reservation,

@@ -5,10 +5,11 @@ use super::compression::{Encoding, Inflater};
 use super::refusal::Refusal;
 use super::stats::ReceiveStats;
 use super::{Accepted, Protocol, ReceiveConfig, Request};
-use crate::otlp::{DecodeLimits, Decoded, Decoder};
+use crate::otlp::{DecodeLimits, Decoded, Decoder, Format};
 use bytes::Bytes;
+use engine::batch::Batch;
 use engine::hash::HashSeed;
-use engine::span::SpanBatch;
+use engine::items::Signal;
 use engine::time::Timestamp;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
@@ -48,13 +49,15 @@ impl Pipeline {
     /// Decodes `body` and hands the result to the engine; acknowledged only when that was accepted.
     pub(crate) async fn accept(
         self: &Arc<Self>,
-        protocol: Protocol,
+        (protocol, signal, format): (Protocol, Signal, Format),
         encoding: Encoding,
         body: Bytes,
         hold: Reservation,
     ) -> Result<Receipt, Refusal> {
         let request = Request {
             protocol,
+            signal,
+            format,
             encoding,
             received: (self.clock)(),
             body,
@@ -76,7 +79,7 @@ impl Pipeline {
         worker.inflater.trim();
         self.return_worker(worker);
         let decoded = decoded?;
-        let columns: usize = decoded.batches.iter().map(SpanBatch::byte_size).sum();
+        let columns: usize = decoded.batches.iter().map(Batch::byte_size).sum();
         hold.settle(request.body.len() + columns);
         Ok(Accepted {
             request,
@@ -88,12 +91,12 @@ impl Pipeline {
     fn hand_on(&self, accepted: Accepted) -> Result<Receipt, Refusal> {
         let protocol = accepted.request.protocol;
         let body_bytes = accepted.request.body.len() as u64;
-        let spans = accepted.decoded.spans_accepted();
+        let spans = accepted.decoded.items_accepted();
         let receipt = Receipt {
-            rejected: accepted.decoded.spans_rejected(),
+            rejected: accepted.decoded.items_rejected(),
             message: accepted.decoded.error_message(),
         };
-        if accepted.decoded.spans_seen > 0 {
+        if accepted.decoded.items_seen > 0 {
             self.sink.try_send(accepted).map_err(|error| match error {
                 mpsc::error::TrySendError::Full(_) => Refusal::Overloaded,
                 mpsc::error::TrySendError::Closed(_) => Refusal::ShuttingDown,
@@ -140,8 +143,11 @@ impl Worker {
         if !hold.ensure(body.len() + 2 * plain.len()) {
             return Err(Refusal::Overloaded);
         }
-        Ok(self
-            .decoder
-            .decode_traces(plain, request.received, pipeline.seed)?)
+        Ok(self.decoder.decode(
+            (request.signal, request.format),
+            plain,
+            request.received,
+            pipeline.seed,
+        )?)
     }
 }

@@ -6,7 +6,7 @@
 
 use super::compression::Encoding;
 use super::wire::Details;
-use super::{RETRY_AFTER_SECS, Signal};
+use super::{Offer, RETRY_AFTER_SECS};
 use crate::otlp::DecodeError;
 use http::StatusCode;
 
@@ -36,7 +36,7 @@ pub(crate) enum Refusal {
     #[error("expected `authorization: Bearer <token>` with the token of this receiver")]
     Unauthenticated,
     #[error("{name} are not received yet, only traces; hint: leave their exporter out (OTEL_{variable}_EXPORTER=none)", name = .0.name(), variable = .0.name().to_uppercase())]
-    SignalLater(Signal),
+    SignalLater(Offer),
     #[error("no such path; hint: POST OTLP to `/v1/traces`, or gRPC to `TraceService/Export`")]
     NotFound,
     #[error(
@@ -169,6 +169,10 @@ impl From<DecodeError> for Refusal {
                 };
                 Self::Undecodable { message, field }
             }
+            DecodeError::Unsupported => Self::Undecodable {
+                message,
+                field: "body".to_owned(),
+            },
             DecodeError::TooManyItems { .. } | DecodeError::TooManyBytes { .. } => {
                 Self::TooManyItems { message }
             }

@@ -1,7 +1,9 @@
 //! The listed bad inputs, one by one (numbers: the catalogue of bad input in the project's conformance notes).
 
 use crate::model::{RECEIVED, SEED};
-use engine::span::{DURATION_UNKNOWN, Value, anomaly, status};
+use engine::anomaly;
+use engine::items::Value;
+use engine::span::{DURATION_UNKNOWN, SpanBatch, status};
 use engine::time::Timestamp;
 use ingest::otlp::{DecodeError, DecodeLimits, Decoded, Decoder, Problem, RejectReason};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -15,6 +17,11 @@ use prost::Message;
 const SECOND: u64 = 1_000_000_000;
 const HOUR: u64 = 3_600 * SECOND;
 const DAY: u64 = 24 * HOUR;
+
+/// The first batch, which holds spans.
+fn spans(decoded: &Decoded) -> &SpanBatch {
+    decoded.batches[0].spans().unwrap()
+}
 
 fn decode(body: &[u8]) -> Result<Decoded, DecodeError> {
     Decoder::new(DecodeLimits::default()).decode_traces(body, Timestamp(RECEIVED), SEED)
@@ -64,8 +71,8 @@ fn among_good(span: Span) -> Decoded {
 /// The span under test is accepted; its anomalies.
 fn anomalies(span: Span) -> u16 {
     let decoded = among_good(span);
-    assert_eq!((decoded.spans_accepted(), decoded.spans_seen), (3, 3));
-    let odd = &decoded.batches[0].anomalies;
+    assert_eq!((decoded.items_accepted(), decoded.items_seen), (3, 3));
+    let odd = &spans(&decoded).anomalies;
     assert_eq!((odd[0], odd[2]), (0, 0));
     odd[1]
 }
@@ -73,7 +80,7 @@ fn anomalies(span: Span) -> u16 {
 /// The span under test is rejected and the good ones count; the reason.
 fn rejected(span: Span) -> RejectReason {
     let decoded = among_good(span);
-    assert_eq!((decoded.spans_accepted(), decoded.spans_rejected()), (2, 1));
+    assert_eq!((decoded.items_accepted(), decoded.items_rejected()), (2, 1));
     assert!(decoded.error_message().contains("span 2 of the request"));
     decoded.rejected[0].reason
 }
@@ -105,7 +112,7 @@ fn in_span(fields: &[u8]) -> Vec<u8> {
 fn empty_requests_and_envelopes_are_accepted() {
     for body in [vec![], wrap(1, &[]), wrap(1, &wrap(2, &[]))] {
         let decoded = decode(&body).unwrap();
-        assert_eq!((decoded.spans_seen, decoded.batches.len()), (0, 0));
+        assert_eq!((decoded.items_seen, decoded.batches.len()), (0, 0));
     }
 }
 
@@ -137,15 +144,15 @@ fn resources_and_scopes_may_stand_behind_their_spans() {
     );
     let body = wrap(1, &[name, scope.clone(), version, scope].concat());
     let decoded = decode(&body).unwrap();
-    assert_eq!(decoded.spans_accepted(), 4);
+    assert_eq!(decoded.items_accepted(), 4);
     for row in 0..4 {
-        let batch = &decoded.batches[0];
-        let identity = &batch.resource_of(row).identity;
+        let batch = spans(&decoded);
+        let identity = &batch.items.resource_of(row).identity;
         assert_eq!(
             (&*identity.service.name, &*identity.revision.value),
             ("cart", "v7")
         );
-        let scope = &batch.scopes[usize::from(batch.scope[row])];
+        let scope = &batch.items.scopes[usize::from(batch.items.scope[row])];
         assert_eq!((&*scope.name, &*scope.version), ("name", "2"));
     }
 }
@@ -226,7 +233,7 @@ fn cases_2_to_5_broken_wire_with_place() {
 fn case_6_groups() {
     let mut fields = good().encode_to_vec();
     fields.extend_from_slice(&[0xfb, 0x07, 0x08, 1, 0x13, 0x14, 0xfc, 0x07]);
-    assert_eq!(decode(&in_span(&fields)).unwrap().spans_accepted(), 1);
+    assert_eq!(decode(&in_span(&fields)).unwrap().items_accepted(), 1);
     for broken in [
         &[0xfb, 0x07][..],
         &[0xfc, 0x07],
@@ -249,7 +256,7 @@ fn case_7_nesting() {
     assert_eq!(
         decode(&in_span(&nested(29, &list)))
             .unwrap()
-            .spans_accepted(),
+            .items_accepted(),
         1
     );
     assert_eq!(malformed(&in_span(&nested(30, &[]))).0, Problem::TooDeep);
@@ -290,7 +297,7 @@ fn large_requests_become_several_batches() {
     let decoded = decode(&encode(vec![good(); 20_000])).unwrap();
     let lens: Vec<usize> = decoded.batches.iter().map(|batch| batch.len()).collect();
     assert_eq!(lens, [8_192, 8_192, 3_616]);
-    let resources = |index: usize| &decoded.batches[index].resources;
+    let resources = |index: usize| &decoded.batches[index].items().resources;
     assert!(std::sync::Arc::ptr_eq(&resources(0)[0], &resources(2)[0]));
 }
 
@@ -307,7 +314,7 @@ fn many_distinct_keys_become_small_batches() {
     }
     let body = encode(spans);
     let decoded = decode(&body).unwrap();
-    assert_eq!(decoded.spans_accepted(), 2_000);
+    assert_eq!(decoded.items_accepted(), 2_000);
     let bytes: usize = decoded.batches.iter().map(|batch| batch.byte_size()).sum();
     assert!(
         bytes < 20 * body.len(),
@@ -378,7 +385,7 @@ fn cases_35_and_37_odd_text_is_kept() {
     for name in ["a\0b\u{7}", "\u{202e}evil", "zero\u{200b}width", "раураl"] {
         let mut span = good();
         span.name = name.to_owned();
-        assert_eq!(among_good(span).batches[0].name_of(1), name);
+        assert_eq!(spans(&among_good(span)).name_of(1), name);
     }
 }
 
@@ -391,13 +398,16 @@ fn case_38_long_values_are_cut_between_characters() {
     ];
     span.name = "n".repeat(5_000);
     let decoded = among_good(span);
-    let batch = &decoded.batches[0];
+    let batch = spans(&decoded);
     assert_eq!(batch.anomalies[1], anomaly::TRUNCATED_VALUE);
-    let Some(Value::Text(kept)) = batch.attribute(1, "text") else {
+    let Some(Value::Text(kept)) = batch.items.attribute(1, "text") else {
         panic!("no text");
     };
     assert_eq!(kept, format!("x{}", "é".repeat(2_047)));
-    assert_eq!(batch.attribute(1, "bytes"), Some(Value::Bytes(&[7; 4_096])));
+    assert_eq!(
+        batch.items.attribute(1, "bytes"),
+        Some(Value::Bytes(&[7; 4_096]))
+    );
     assert_eq!(batch.name_of(1).len(), 4_096);
 }
 
@@ -407,10 +417,10 @@ fn cases_39_and_42_empty_and_long_keys_are_dropped() {
         let mut span = good();
         span.attributes = vec![text(&key, "v"), text("kept", "v")];
         let decoded = among_good(span);
-        let batch = &decoded.batches[0];
+        let batch = spans(&decoded);
         assert_eq!(batch.anomalies[1], anomaly::DROPPED_FIELDS);
-        assert_eq!(batch.attributes.len(), 1);
-        assert_eq!(batch.attribute(1, "kept"), Some(Value::Text("v")));
+        assert_eq!(batch.items.attributes.len(), 1);
+        assert_eq!(batch.items.attribute(1, "kept"), Some(Value::Text("v")));
     }
 }
 
@@ -421,10 +431,10 @@ fn case_40_the_first_128_attributes_are_kept() {
         .map(|n| text(&format!("k{n:06}"), "v"))
         .collect();
     let decoded = among_good(span);
-    let batch = &decoded.batches[0];
+    let batch = spans(&decoded);
     assert_eq!(batch.anomalies[1], anomaly::DROPPED_FIELDS);
-    assert_eq!(batch.attributes.len(), 128);
-    assert_eq!(batch.attribute(1, "k000127"), Some(Value::Text("v")));
+    assert_eq!(batch.items.attributes.len(), 128);
+    assert_eq!(batch.items.attribute(1, "k000127"), Some(Value::Text("v")));
 }
 
 #[test]
@@ -437,10 +447,10 @@ fn case_41_the_last_of_a_repeated_key_wins() {
         text("other", "v"),
     ];
     let decoded = among_good(span);
-    let batch = &decoded.batches[0];
+    let batch = spans(&decoded);
     assert_eq!(batch.anomalies[1], anomaly::DUPLICATE_ATTRIBUTE);
-    assert_eq!(batch.attribute(1, "k"), Some(Value::Text("last")));
-    assert_eq!(batch.columns("k").count(), 1);
+    assert_eq!(batch.items.attribute(1, "k"), Some(Value::Text("last")));
+    assert_eq!(batch.items.columns("k").count(), 1);
 }
 
 #[test]
@@ -491,7 +501,7 @@ fn cases_51_to_53_durations_that_cannot_be_known() {
             end_time_unix_nano: end,
             ..good()
         });
-        let batch = &decoded.batches[0];
+        let batch = spans(&decoded);
         assert_eq!(batch.anomalies[1], anomaly::NEGATIVE_DURATION);
         assert_eq!((batch.duration[1], batch.end[1]), (DURATION_UNKNOWN, event));
     }
@@ -536,7 +546,7 @@ fn cases_54_to_57_times() {
         ..good()
     });
     assert_eq!(
-        (long.batches[0].end[1], long.batches[0].duration[1]),
+        (spans(&long).end[1], spans(&long).duration[1]),
         (RECEIVED, DAY)
     );
 }
@@ -548,14 +558,14 @@ fn case_59_a_span_that_is_its_own_parent_is_a_root() {
         parent_span_id,
         ..good()
     });
-    assert_eq!(decoded.batches[0].anomalies[1], anomaly::SELF_PARENT);
-    assert_eq!(decoded.batches[0].parent_id[1], 0);
+    assert_eq!(spans(&decoded).anomalies[1], anomaly::SELF_PARENT);
+    assert_eq!(spans(&decoded).parent_id[1], 0);
 }
 
 #[test]
 fn case_63_a_missing_service_name_is_unknown() {
     let decoded = decode(&encode(vec![good()])).unwrap();
-    let identity = &decoded.batches[0].resources[0].identity;
+    let identity = &spans(&decoded).items.resources[0].identity;
     assert_eq!(identity.service.name, "unknown_service");
 }
 
@@ -577,7 +587,7 @@ fn case_64_the_first_128_events_and_links_are_kept() {
         100_000
     ];
     let decoded = among_good(span);
-    let batch = &decoded.batches[0];
+    let batch = spans(&decoded);
     assert_eq!(batch.anomalies[1], anomaly::DROPPED_FIELDS);
     assert_eq!((batch.events.len(), batch.links.len()), (128, 128));
     assert!(
@@ -596,8 +606,8 @@ fn case_65_unknown_status_codes_count_as_unset() {
             ..Status::default()
         });
         let decoded = among_good(Span { status, ..good() });
-        assert_eq!(decoded.batches[0].anomalies[1], anomaly::UNKNOWN_STATUS);
-        assert_eq!(decoded.batches[0].status[1], status::UNSET);
+        assert_eq!(spans(&decoded).anomalies[1], anomaly::UNKNOWN_STATUS);
+        assert_eq!(spans(&decoded).status[1], status::UNSET);
     }
 }
 
@@ -612,7 +622,9 @@ fn case_66_status_codes_of_any_type_read_as_numbers() {
         let mut span = good();
         span.attributes = vec![attribute("http.response.status_code", sent)];
         let decoded = among_good(span);
-        let value = decoded.batches[0].attribute(1, "http.response.status_code");
+        let value = spans(&decoded)
+            .items
+            .attribute(1, "http.response.status_code");
         assert_eq!(value.and_then(Value::as_int), read);
     }
 }
@@ -624,17 +636,16 @@ fn case_67_a_long_tracestate_is_dropped() {
         trace_state,
         ..good()
     });
-    let batch = &decoded.batches[0];
+    let batch = spans(&decoded);
     assert_eq!(batch.anomalies[1], anomaly::DROPPED_FIELDS);
     assert_eq!((batch.trace_state.get(1), batch.weight[1]), (None, 1));
     let trace_state = "ot=th:c".to_owned();
     assert_eq!(
-        among_good(Span {
+        spans(&among_good(Span {
             trace_state,
             ..good()
-        })
-        .batches[0]
-            .weight[1],
+        }))
+        .weight[1],
         4
     );
 }
@@ -655,25 +666,28 @@ fn kinds_flags_and_strindex() {
             kind: sent,
             ..good()
         });
-        assert_eq!(decoded.batches[0].kind[1], kept);
+        assert_eq!(spans(&decoded).kind[1], kept);
     }
     let decoded = among_good(Span {
         flags: u32::MAX,
         ..good()
     });
-    assert_eq!(decoded.batches[0].flags[1], 0x3ff);
+    assert_eq!(spans(&decoded).flags[1], 0x3ff);
     let mut span = good();
     span.attributes = vec![attribute("k", Sent::StringValueStrindex(3)), text("l", "v")];
     span.attributes[1].key_strindex = 9;
     let decoded = among_good(span);
-    assert_eq!(decoded.batches[0].attribute(1, "k"), Some(Value::Empty));
-    assert_eq!(decoded.batches[0].attribute(1, "l"), Some(Value::Text("v")));
+    assert_eq!(spans(&decoded).items.attribute(1, "k"), Some(Value::Empty));
+    assert_eq!(
+        spans(&decoded).items.attribute(1, "l"),
+        Some(Value::Text("v"))
+    );
 }
 
 /// A column of more than 512 distinct values, and one that is nearly all new, keep every value.
 #[test]
 fn columns_of_many_values_keep_them_all() {
-    let spans = (0..3_000)
+    let many = (0..3_000)
         .map(|n| {
             let mut span = good();
             span.attributes = vec![
@@ -686,10 +700,10 @@ fn columns_of_many_values_keep_them_all() {
             span
         })
         .collect();
-    let decoded = decode(&encode(spans)).unwrap();
-    let batch = &decoded.batches[0];
+    let decoded = decode(&encode(many)).unwrap();
+    let batch = spans(&decoded);
     for n in 0..3_000 {
-        let read = |key| batch.attribute(n, key).and_then(Value::as_text);
+        let read = |key| batch.items.attribute(n, key).and_then(Value::as_text);
         assert_eq!(read("slow"), Some(&*format!("{}", n / 4)));
         assert_eq!(read("few"), Some(&*format!("{}", n % 7)));
         assert_eq!(

@@ -1,7 +1,9 @@
 //! What a request must decode to: the rules of the product in their plainest form, over `prost`'s view of it.
 
+use engine::anomaly;
 use engine::hash::HashSeed;
-use engine::span::{DURATION_UNKNOWN, ValueKind, anomaly};
+use engine::items::ValueKind;
+use engine::span::DURATION_UNKNOWN;
 use ingest::otlp::{DecodeLimits, RejectReason};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;

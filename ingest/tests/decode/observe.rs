@@ -1,9 +1,9 @@
 //! What the decoder made of a request, read back from its columns row by row.
 
 use crate::model::{Outcome, RECEIVED, Row, SEED, Stored};
-use engine::span::{
-    AttributeColumn, ColumnData, DICTIONARY_MAX, ROWS_MAX, SpanBatch, ValueKind, ValueTable,
-};
+use engine::batch::Batch;
+use engine::items::{AttributeColumn, ColumnData, DICTIONARY_MAX, ROWS_MAX, ValueKind, ValueTable};
+use engine::span::SpanBatch;
 use engine::time::Timestamp;
 use ingest::otlp::{DecodeError, Decoded, Decoder};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
@@ -14,7 +14,7 @@ use prost::Message;
 pub(crate) fn observed(decoder: &mut Decoder, body: &[u8]) -> Result<Outcome, DecodeError> {
     let decoded = decoder.decode_traces(body, Timestamp(RECEIVED), SEED)?;
     let mut outcome = Outcome::default();
-    for batch in &decoded.batches {
+    for batch in decoded.batches.iter().filter_map(Batch::spans) {
         check_shape(batch);
         for row in 0..batch.len() {
             outcome.rows.push(read_row(batch, row));
@@ -24,7 +24,7 @@ pub(crate) fn observed(decoder: &mut Decoder, body: &[u8]) -> Result<Outcome, De
         outcome.rejected.insert(group.reason, group.count);
         assert!(group.count > 0 && !group.first.is_empty());
     }
-    assert_eq!(decoded.spans_accepted(), outcome.rows.len() as u64);
+    assert_eq!(decoded.items_accepted(), outcome.rows.len() as u64);
     Ok(outcome)
 }
 
@@ -37,8 +37,8 @@ fn check_shape(batch: &SpanBatch) {
         batch.start.len(),
         batch.duration.len(),
         batch.end.len(),
-        batch.resource.len(),
-        batch.scope.len(),
+        batch.items.resource.len(),
+        batch.items.scope.len(),
         batch.name.len(),
         batch.kind.len(),
         batch.status.len(),
@@ -49,8 +49,13 @@ fn check_shape(batch: &SpanBatch) {
     ];
     assert!(lengths.iter().all(|len| *len == rows), "{lengths:?}");
     let order = |column: &AttributeColumn| (column.key.clone(), column.kind);
-    assert!(batch.attributes.is_sorted_by(|a, b| order(a) < order(b)));
-    for column in &batch.attributes {
+    assert!(
+        batch
+            .items
+            .attributes
+            .is_sorted_by(|a, b| order(a) < order(b))
+    );
+    for column in &batch.items.attributes {
         assert_eq!(column.present.len(), rows);
         assert!(
             column.present.count_set_bits() > 0,
@@ -69,8 +74,8 @@ fn check_shape(batch: &SpanBatch) {
 }
 
 fn read_row(batch: &SpanBatch, row: usize) -> Row {
-    let resource = batch.resource_of(row);
-    let scope = &batch.scopes[usize::from(batch.scope[row])];
+    let resource = batch.items.resource_of(row);
+    let scope = &batch.items.scopes[usize::from(batch.items.scope[row])];
     let canonical = Resource::decode(&*resource.encoded).unwrap();
     let events = batch
         .events
@@ -102,6 +107,7 @@ fn read_row(batch: &SpanBatch, row: usize) -> Row {
         service: resource.identity.service.name.clone(),
         scope: (scope.name.clone(), scope.version.clone()),
         attributes: batch
+            .items
             .attributes
             .iter()
             .filter_map(|column| {
@@ -165,7 +171,7 @@ pub(crate) fn representation(decoded: &Decoded) -> String {
         format!("{} {:?} {present:?} {data}", column.key, column.kind)
     };
     let batch = |batch: &SpanBatch| {
-        let columns: Vec<String> = batch.attributes.iter().map(column).collect();
+        let columns: Vec<String> = batch.items.attributes.iter().map(column).collect();
         let fixed = format!(
             "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
             &*batch.trace_id,
@@ -174,8 +180,8 @@ pub(crate) fn representation(decoded: &Decoded) -> String {
             &*batch.start,
             &*batch.duration,
             &*batch.end,
-            &*batch.resource,
-            &*batch.scope,
+            &*batch.items.resource,
+            &*batch.items.scope,
             &*batch.name,
             &*batch.kind,
             &*batch.status,
@@ -186,8 +192,8 @@ pub(crate) fn representation(decoded: &Decoded) -> String {
         );
         let rest = format!(
             "{:?} {:?} {:?} {:?} {:?} {:?}",
-            batch.resources,
-            batch.scopes,
+            batch.items.resources,
+            batch.items.scopes,
             batch.status_message,
             batch.trace_state,
             batch.events,
@@ -195,6 +201,11 @@ pub(crate) fn representation(decoded: &Decoded) -> String {
         );
         format!("{fixed} {rest} {} {columns:#?}", table(&batch.names))
     };
-    let batches: Vec<String> = decoded.batches.iter().map(batch).collect();
-    format!("{batches:#?} {:?} {}", decoded.rejected, decoded.spans_seen)
+    let batches: Vec<String> = decoded
+        .batches
+        .iter()
+        .filter_map(Batch::spans)
+        .map(batch)
+        .collect();
+    format!("{batches:#?} {:?} {}", decoded.rejected, decoded.items_seen)
 }

@@ -22,7 +22,7 @@ async fn spans_are_acknowledged_once_they_are_handed_on() {
         assert_eq!(accepted.request.protocol, Protocol::Grpc);
         assert_eq!(accepted.request.encoding, encoding);
         assert_eq!(&accepted.request.body[..], &body[..]);
-        assert_eq!(accepted.decoded.spans_accepted(), 5);
+        assert_eq!(accepted.decoded.items_accepted(), 5);
         assert!(accepted.hold.bytes() > body.len());
     }
     assert_eq!(server.stats.accepted_spans(), 15);

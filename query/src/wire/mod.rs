@@ -9,7 +9,7 @@ mod slo;
 
 pub use gate::{ArmBody, DecisionBody, EvidenceBody, GateBody, NeedBody, ProcessBody};
 pub use service::{
-    CountersBody, EventBody, GapBody, ProblemBody, RevisionBody, ServiceBody, SpansBody,
+    CountersBody, EventBody, GapBody, ItemsBody, ProblemBody, RevisionBody, ServiceBody,
     StatusBody, StoreBody,
 };
 pub use slo::{

@@ -1,10 +1,12 @@
 //! Services, revisions, events and the engine's own status.
 
 use super::{hex, rfc3339};
+use engine::anomaly;
 use engine::delta::Counter;
+use engine::delta::Fate;
 use engine::input::Problem;
+use engine::items::Signal;
 use engine::snapshot::{EventRow, RevisionRow, ServiceRow, Snapshot};
-use engine::span::anomaly;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -140,11 +142,26 @@ impl From<&EventRow> for EventBody {
     }
 }
 
-/// A count of spans.
+/// Counts of items by signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
-pub struct SpansBody {
+pub struct ItemsBody {
     /// Spans.
     pub spans: u64,
+    /// Metric points.
+    pub points: u64,
+    /// Log records.
+    pub records: u64,
+}
+
+impl ItemsBody {
+    /// The counts of `of`, signal by signal.
+    fn each(of: impl Fn(Signal) -> u64) -> Self {
+        Self {
+            spans: of(Signal::Traces),
+            points: of(Signal::Metrics),
+            records: of(Signal::Logs),
+        }
+    }
 }
 
 /// A time for which counts are missing.
@@ -186,29 +203,29 @@ impl From<&Problem> for ProblemBody {
 /// The hot store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct StoreBody {
-    /// Spans held.
-    pub spans: u64,
+    /// Items held.
+    pub held: ItemsBody,
     /// Bytes held.
     pub bytes: u64,
     /// Byte budget.
     pub bytes_max: u64,
-    /// Spans that left because of the budget.
-    pub evicted_spans: u64,
+    /// Items that left because of the budget.
+    pub evicted: ItemsBody,
 }
 
 /// What the folders counted beside SLIs.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct CountersBody {
     /// Left out of SLIs by the exclusion rule (health checks).
-    pub excluded_spans: u64,
+    pub excluded: ItemsBody,
     /// Seen before.
-    pub duplicate_spans: u64,
+    pub duplicate: ItemsBody,
     /// Of intercepts and branch deployments.
-    pub outside_budget_spans: u64,
+    pub outside_budget: ItemsBody,
     /// Older than the allowed lateness.
-    pub late_spans: u64,
-    /// Waiting because they end in the future.
-    pub future_spans: u64,
+    pub late: ItemsBody,
+    /// Waiting because they lie in the future.
+    pub future: ItemsBody,
     /// Joined a unit judged earlier.
     pub collapsed_spans: u64,
     /// Table entries evicted by a cap.
@@ -227,11 +244,11 @@ pub struct StatusBody {
     /// Logical time of the last tick.
     pub as_of: String,
     /// Accepted and folded.
-    pub accepted: SpansBody,
+    pub accepted: ItemsBody,
     /// Rejected by partial success.
-    pub rejected: SpansBody,
+    pub rejected: ItemsBody,
     /// Accepted but not counted because a cap was reached.
-    pub dropped: SpansBody,
+    pub dropped: ItemsBody,
     /// Further counters.
     pub counters: CountersBody,
     /// Services seen or defined.
@@ -263,6 +280,7 @@ impl StatusBody {
     pub fn of(snapshot: &Snapshot) -> Self {
         let status = &snapshot.status;
         let count = |counter| status.counters.get(&counter).copied().unwrap_or(0);
+        let items = |fate| ItemsBody::each(|signal| count(Counter::Items(signal, fate)));
         let anomalies = anomaly::NAMES
             .iter()
             .enumerate()
@@ -278,21 +296,15 @@ impl StatusBody {
             }
             .to_owned(),
             as_of: rfc3339(snapshot.as_of),
-            accepted: SpansBody {
-                spans: count(Counter::AcceptedSpans),
-            },
-            rejected: SpansBody {
-                spans: count(Counter::RejectedSpans),
-            },
-            dropped: SpansBody {
-                spans: count(Counter::DroppedSpans),
-            },
+            accepted: items(Fate::Accepted),
+            rejected: items(Fate::Rejected),
+            dropped: items(Fate::Dropped),
             counters: CountersBody {
-                excluded_spans: count(Counter::ExcludedSpans),
-                duplicate_spans: count(Counter::DuplicateSpans),
-                outside_budget_spans: count(Counter::OutsideBudgetSpans),
-                late_spans: count(Counter::LateSpans),
-                future_spans: count(Counter::FutureSpans),
+                excluded: items(Fate::Excluded),
+                duplicate: items(Fate::Duplicate),
+                outside_budget: items(Fate::OutsideBudget),
+                late: items(Fate::Late),
+                future: items(Fate::Future),
                 collapsed_spans: count(Counter::CollapsedSpans),
                 evicted_keys: count(Counter::EvictedKeys),
                 anomalies,
@@ -315,10 +327,10 @@ impl StatusBody {
             dedup_window_seconds: status.dedup_window_secs,
             pending_notifications: status.pending_effects,
             store: StoreBody {
-                spans: snapshot.store.spans,
+                held: ItemsBody::each(|signal| snapshot.store.held.of(signal)),
                 bytes: snapshot.store.bytes,
                 bytes_max: snapshot.store.bytes_max,
-                evicted_spans: snapshot.store.evicted_spans,
+                evicted: ItemsBody::each(|signal| snapshot.store.evicted.of(signal)),
             },
         }
     }

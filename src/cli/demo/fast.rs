@@ -8,8 +8,10 @@ use engine::gate::answer::Phase;
 use engine::gate::{Question, ask};
 use engine::hash::HashSeed;
 use engine::input::Input;
+use engine::items::Signal;
 use engine::time::Timestamp;
 use ingest::definitions::{LoadOptions, Source, load_sources};
+use ingest::otlp::Format;
 use query::wire::{GateBody, hex};
 use simulator::controller::{self, GateReply};
 use simulator::scenario::Scenario;
@@ -22,6 +24,9 @@ const LIMIT_SECS: u64 = 300;
 /// Fixed, so that the same seed gives the same bytes.
 const SEED: HashSeed = HashSeed(0x7469_6465, 0x6761_7465);
 
+/// What the simulator sends.
+const TRACES: (Signal, Format) = (Signal::Traces, Format::Protobuf);
+
 struct Core {
     offline: Offline,
     errors: Vec<anyhow::Error>,
@@ -29,7 +34,7 @@ struct Core {
 
 impl Sink for Core {
     fn request(&mut self, at: u64, request: &[u8]) {
-        if let Err(error) = self.offline.request(Timestamp(at), request) {
+        if let Err(error) = self.offline.request(Timestamp(at), TRACES, request) {
             self.errors.push(error);
         }
     }
@@ -96,7 +101,7 @@ pub(super) fn play(scenario: &Scenario) -> Result<bool> {
     let word = if outcome.is_right() { "right" } else { "WRONG" };
     say(format!(
         "{} spans, {} decisions, {} effects: verdicts {word}; digest {}",
-        core.offline.spans,
+        core.offline.items,
         core.offline.snapshot.decisions.len(),
         core.offline.effects.len(),
         hex(core.offline.digest()?)

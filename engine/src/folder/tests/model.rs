@@ -1,6 +1,8 @@
 //! Random traffic, and the slow recount it is checked against.
 
 use super::*;
+use crate::delta::Fate;
+use crate::items::Signal;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const SEED: HashSeed = HashSeed(3, 5);
@@ -160,7 +162,10 @@ pub(super) fn naive(rows: &[SpanRow]) -> Delta {
     let definitions = shop();
     let mut seen = BTreeSet::new();
     let mut ids: BTreeMap<(u128, u64, u8), u64> = BTreeMap::new();
-    let mut counters = BTreeMap::from([(Counter::ExcludedSpans, 0), (Counter::CollapsedSpans, 0)]);
+    let mut counters = BTreeMap::from([
+        (Counter::Items(Signal::Traces, Fate::Excluded), 0),
+        (Counter::CollapsedSpans, 0),
+    ]);
     let mut sli = Vec::new();
     let mut units: BTreeMap<(u128, ServiceId), (u64, u64, u64, UnitDelta)> = BTreeMap::new();
     for row in rows {
@@ -170,7 +175,9 @@ pub(super) fn naive(rows: &[SpanRow]) -> Delta {
         *ids.entry((row.trace_id, row.span_id, row.kind))
             .or_default() += 1;
         if row.attributes.iter().any(|(key, _)| key == "http.route") {
-            *counters.entry(Counter::ExcludedSpans).or_default() += 1;
+            *counters
+                .entry(Counter::Items(Signal::Traces, Fate::Excluded))
+                .or_default() += 1;
             continue;
         }
         let identity = &row.resource.identity;

@@ -2,6 +2,7 @@
 
 use crate::delta::SliDelta;
 use crate::identity::{RevisionId, ServiceKey};
+use crate::items::Signal;
 use crate::slo::{BurnTier, Definitions, Ratio, Severity, Slo, SloId, default_tiers};
 use crate::slo_machine::{AlertTransition, SloFacts, SloMachine};
 use crate::snapshot::SloRow;
@@ -110,7 +111,7 @@ impl Rig {
         if let Some(watermark) = watermark {
             self.facts
                 .watermarks
-                .insert(id, Timestamp::from_secs(watermark));
+                .insert((id, Signal::Traces), Timestamp::from_secs(watermark));
         }
         self.machine.tick(Timestamp::from_secs(second), &self.facts)
     }
