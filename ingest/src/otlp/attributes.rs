@@ -5,9 +5,10 @@
 //! one comparison of bytes confirms the guess. A wrong guess costs a hash lookup and nothing else: predictions
 //! change speed, never results. Cost: about 10 ns an attribute.
 
+use super::check::Check;
 use super::column::Column;
 use super::error::Stop;
-use super::schema::{ANY_VALUE, Check, text};
+use super::schema::{ANY_VALUE, text};
 use super::value::{AnyValue, KeyValue, SPAN_VALUE_DEPTH, usual_bool, usual_int, usual_text};
 use super::wire::{BYTES, key, same};
 use engine::anomaly;

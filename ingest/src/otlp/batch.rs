@@ -2,11 +2,12 @@
 
 use super::DecodeLimits;
 use super::attributes::{AttributeLimits, Attributes};
+use super::check::Check;
 use super::children;
 use super::column::{Dictionary, tight};
 use super::error::Stop;
 use super::resource::Known;
-use super::schema::{Check, EVENT, KEY_VALUE, LINK, text};
+use super::schema::{EVENT, KEY_VALUE, LINK, text};
 use super::span::{Children, Judged, RawSpan, SPAN_DEPTH};
 use super::tracestate;
 use super::value::cut_text;

@@ -1,8 +1,9 @@
 //! Events and links of a span into their child tables.
 
 use super::DecodeLimits;
+use super::check::Check;
 use super::error::Stop;
-use super::schema::{Check, EVENT, LINK, text};
+use super::schema::{EVENT, LINK, text};
 use super::span::{SPAN_DEPTH, link_ids};
 use super::value::{AnyValue, KeyValue, cut_text};
 use super::wire::{BYTES, Wire, key};

@@ -6,10 +6,11 @@
 //! - **Limits**: [`DecodeLimits`]; each field says what happens at it.
 //! - **Sources**: opentelemetry-proto 1.11; <https://protobuf.dev/programming-guides/encoding/>.
 //! - **Read next**: `traces` (the walk), `span` (accept or reject), `attributes` and `column` (prediction), `schema`
-//!   (what malformed means).
+//!   and `check` (what malformed means).
 
 mod attributes;
 mod batch;
+mod check;
 mod children;
 mod column;
 mod error;

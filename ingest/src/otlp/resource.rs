@@ -5,8 +5,9 @@
 //! [`BYTES_MAX`] bytes; when full it is emptied, which costs speed only.
 
 use super::DecodeLimits;
+use super::check::Check;
 use super::error::Stop;
-use super::schema::{Check, RESOURCE, text};
+use super::schema::{RESOURCE, text};
 use super::value::{AnyValue, KeyValue, as_text};
 use super::wire::{BYTES, Wire, key};
 use engine::anomaly;

@@ -1,33 +1,78 @@
-//! The messages of an OTLP trace request: field numbers and wire types, and a check that bytes follow them.
+//! The messages of the OTLP export requests: field numbers, names and types, as one table.
 //!
-//! Problem: the fast path reads the usual layout of the usual fields; everything else (resources, nested values,
-//! attributes of events and links, rejected spans, and the place of an error) needs a walker that knows every field.
-//! What we do: one table, written from `opentelemetry-proto` 1.11, and one recursive check over it. It defines what
-//! "malformed" means; the fast path must agree with it, and both with `prost` (see `tests/decode`).
+//! Written from `opentelemetry-proto` 1.11. Everything that must know every field reads it: the check of what the
+//! fast paths do not look into, the place of an error, and OTLP/JSON.
 
-use super::error::{Problem, Stop};
-use super::wire::{BYTES, FIXED32, FIXED64, VARINT, Wire};
+use super::wire::{BYTES, FIXED32, FIXED64, VARINT};
+use engine::items::Signal;
 
-/// What a field holds.
+/// What a field holds: the types of protobuf, and what JSON needs to know beyond them.
 pub(super) enum Holds {
-    Varint,
+    /// `bool`.
+    Bool,
+    /// `uint32`.
+    Uint32,
+    /// `int32`; never negative in a valid request but for indices of string tables.
+    Int32,
+    /// `sint32`: zigzag.
+    Sint32,
+    /// An enum; numbers that do not exist are kept.
+    Enum,
+    /// `uint64`.
+    Uint64,
+    /// `int64`.
+    Int64,
+    /// `fixed32`.
     Fixed32,
+    /// `fixed64`.
     Fixed64,
+    /// `sfixed64`.
+    Sfixed64,
+    /// `double`.
+    Double,
+    /// `bytes`: base64 in JSON.
     Bytes,
+    /// `bytes` of a trace or span id: hexadecimal in JSON.
+    Id,
+    /// `string`.
     Text,
+    /// A message.
     Message(&'static Message),
 }
 
+impl Holds {
+    /// The wire type of one value.
+    pub(super) const fn wire(&self) -> u32 {
+        match self {
+            Self::Bool
+            | Self::Uint32
+            | Self::Int32
+            | Self::Sint32
+            | Self::Enum
+            | Self::Uint64
+            | Self::Int64 => VARINT,
+            Self::Fixed32 => FIXED32,
+            Self::Fixed64 | Self::Sfixed64 | Self::Double => FIXED64,
+            Self::Bytes | Self::Id | Self::Text | Self::Message(_) => BYTES,
+        }
+    }
+}
+
 pub(super) struct Field {
-    number: u32,
-    name: &'static str,
-    holds: Holds,
-    repeated: bool,
+    pub(super) number: u32,
+    /// Name in the `.proto` file; JSON writes it in lowerCamelCase.
+    pub(super) name: &'static str,
+    pub(super) holds: Holds,
+    /// May come many times. Numbers are then packed, but are read unpacked as well.
+    pub(super) repeated: bool,
+    /// Member of the message's one `oneof`.
+    #[expect(dead_code, reason = "for OTLP/JSON, where two members of one are a fault")]
+    pub(super) alternative: bool,
 }
 
 /// One message type.
 pub(super) struct Message {
-    fields: &'static [Field],
+    pub(super) fields: &'static [Field],
 }
 
 const fn one(number: u32, name: &'static str, holds: Holds) -> Field {
@@ -36,36 +81,40 @@ const fn one(number: u32, name: &'static str, holds: Holds) -> Field {
         name,
         holds,
         repeated: false,
+        alternative: false,
     }
 }
 
 const fn many(number: u32, name: &'static str, holds: Holds) -> Field {
     Field {
-        number,
-        name,
-        holds,
         repeated: true,
+        ..one(number, name, holds)
     }
 }
 
-/// `ExportTraceServiceRequest`.
-pub(super) static REQUEST: Message = Message {
-    fields: &[many(1, "resource_spans", Holds::Message(&RESOURCE_SPANS))],
-};
+const fn either(number: u32, name: &'static str, holds: Holds) -> Field {
+    Field {
+        alternative: true,
+        ..one(number, name, holds)
+    }
+}
 
-static RESOURCE_SPANS: Message = Message {
-    fields: &[
-        one(1, "resource", Holds::Message(&RESOURCE)),
-        many(2, "scope_spans", Holds::Message(&SCOPE_SPANS)),
-        one(3, "schema_url", Holds::Text),
-    ],
-};
+/// The export request of `signal`.
+pub(super) const fn request(signal: Signal) -> &'static Message {
+    match signal {
+        Signal::Traces => &TRACES,
+        Signal::Metrics => &METRICS,
+        Signal::Logs => &LOGS,
+    }
+}
+
+// ---- common -------------------------------------------------------------------------------------------------------
 
 /// `Resource`.
 pub(super) static RESOURCE: Message = Message {
     fields: &[
         many(1, "attributes", Holds::Message(&KEY_VALUE)),
-        one(2, "dropped_attributes_count", Holds::Varint),
+        one(2, "dropped_attributes_count", Holds::Uint32),
         many(3, "entity_refs", Holds::Message(&ENTITY_REF)),
     ],
 };
@@ -79,73 +128,13 @@ static ENTITY_REF: Message = Message {
     ],
 };
 
-static SCOPE_SPANS: Message = Message {
-    fields: &[
-        one(1, "scope", Holds::Message(&SCOPE)),
-        many(2, "spans", Holds::Message(&SPAN)),
-        one(3, "schema_url", Holds::Text),
-    ],
-};
-
 /// `InstrumentationScope`.
 pub(super) static SCOPE: Message = Message {
     fields: &[
         one(1, "name", Holds::Text),
         one(2, "version", Holds::Text),
         many(3, "attributes", Holds::Message(&KEY_VALUE)),
-        one(4, "dropped_attributes_count", Holds::Varint),
-    ],
-};
-
-/// `Span`.
-pub(super) static SPAN: Message = Message {
-    fields: &[
-        one(1, "trace_id", Holds::Bytes),
-        one(2, "span_id", Holds::Bytes),
-        one(3, "trace_state", Holds::Text),
-        one(4, "parent_span_id", Holds::Bytes),
-        one(5, "name", Holds::Text),
-        one(6, "kind", Holds::Varint),
-        one(7, "start_time_unix_nano", Holds::Fixed64),
-        one(8, "end_time_unix_nano", Holds::Fixed64),
-        many(9, "attributes", Holds::Message(&KEY_VALUE)),
-        one(10, "dropped_attributes_count", Holds::Varint),
-        many(11, "events", Holds::Message(&EVENT)),
-        one(12, "dropped_events_count", Holds::Varint),
-        many(13, "links", Holds::Message(&LINK)),
-        one(14, "dropped_links_count", Holds::Varint),
-        one(15, "status", Holds::Message(&STATUS)),
-        one(16, "flags", Holds::Fixed32),
-    ],
-};
-
-/// `Span.Event`.
-pub(super) static EVENT: Message = Message {
-    fields: &[
-        one(1, "time_unix_nano", Holds::Fixed64),
-        one(2, "name", Holds::Text),
-        many(3, "attributes", Holds::Message(&KEY_VALUE)),
-        one(4, "dropped_attributes_count", Holds::Varint),
-    ],
-};
-
-/// `Span.Link`.
-pub(super) static LINK: Message = Message {
-    fields: &[
-        one(1, "trace_id", Holds::Bytes),
-        one(2, "span_id", Holds::Bytes),
-        one(3, "trace_state", Holds::Text),
-        many(4, "attributes", Holds::Message(&KEY_VALUE)),
-        one(5, "dropped_attributes_count", Holds::Varint),
-        one(6, "flags", Holds::Fixed32),
-    ],
-};
-
-/// `Status`.
-pub(super) static STATUS: Message = Message {
-    fields: &[
-        one(2, "message", Holds::Text),
-        one(3, "code", Holds::Varint),
+        one(4, "dropped_attributes_count", Holds::Uint32),
     ],
 };
 
@@ -154,21 +143,21 @@ pub(super) static KEY_VALUE: Message = Message {
     fields: &[
         one(1, "key", Holds::Text),
         one(2, "value", Holds::Message(&ANY_VALUE)),
-        one(3, "key_strindex", Holds::Varint),
+        one(3, "key_strindex", Holds::Int32),
     ],
 };
 
 /// `AnyValue`.
 pub(super) static ANY_VALUE: Message = Message {
     fields: &[
-        one(1, "string_value", Holds::Text),
-        one(2, "bool_value", Holds::Varint),
-        one(3, "int_value", Holds::Varint),
-        one(4, "double_value", Holds::Fixed64),
-        one(5, "array_value", Holds::Message(&ARRAY_VALUE)),
-        one(6, "kvlist_value", Holds::Message(&KEY_VALUE_LIST)),
-        one(7, "bytes_value", Holds::Bytes),
-        one(8, "string_value_strindex", Holds::Varint),
+        either(1, "string_value", Holds::Text),
+        either(2, "bool_value", Holds::Bool),
+        either(3, "int_value", Holds::Int64),
+        either(4, "double_value", Holds::Double),
+        either(5, "array_value", Holds::Message(&ARRAY_VALUE)),
+        either(6, "kvlist_value", Holds::Message(&KEY_VALUE_LIST)),
+        either(7, "bytes_value", Holds::Bytes),
+        either(8, "string_value_strindex", Holds::Int32),
     ],
 };
 
@@ -180,155 +169,284 @@ static KEY_VALUE_LIST: Message = Message {
     fields: &[many(1, "values", Holds::Message(&KEY_VALUE))],
 };
 
-/// Checks messages against the table, within an item budget, and remembers where the first fault was.
-pub(super) struct Check {
-    /// Items that may still come.
-    pub(super) items_left: u64,
-    /// Deepest nesting allowed; the request itself is at depth 0.
-    pub(super) depth_max: u32,
-    /// Fields from the fault outwards.
-    path: Vec<(&'static str, Option<usize>)>,
-    /// Address of the byte the fault was found at.
-    address: usize,
-}
+// ---- traces -------------------------------------------------------------------------------------------------------
 
-impl Check {
-    pub(super) fn new(items_left: u64, depth_max: u32) -> Self {
-        Self {
-            items_left,
-            depth_max,
-            path: Vec::new(),
-            address: 0,
-        }
-    }
+static TRACES: Message = Message {
+    fields: &[many(1, "resource_spans", Holds::Message(&RESOURCE_SPANS))],
+};
 
-    /// Spends `count` items of the budget.
-    #[inline(always)]
-    pub(super) fn spend(&mut self, count: u64) -> Result<(), Stop> {
-        match self.items_left.checked_sub(count) {
-            Some(left) => {
-                self.items_left = left;
-                Ok(())
-            }
-            None => Err(Stop::TooManyItems),
-        }
-    }
+static RESOURCE_SPANS: Message = Message {
+    fields: &[
+        one(1, "resource", Holds::Message(&RESOURCE)),
+        many(2, "scope_spans", Holds::Message(&SCOPE_SPANS)),
+        one(3, "schema_url", Holds::Text),
+    ],
+};
 
-    /// Whether `bytes` are a valid `message` at `depth`. Every repeated or unknown field is one item.
-    pub(super) fn message(
-        &mut self,
-        message: &'static Message,
-        bytes: &[u8],
-        depth: u32,
-    ) -> Result<(), Stop> {
-        if depth > self.depth_max {
-            self.address = bytes.as_ptr() as usize;
-            return Err(Problem::TooDeep.into());
-        }
-        let mut wire = Wire::new(bytes);
-        loop {
-            let at = wire.rest();
-            let found = match wire.next_key() {
-                Ok(None) => return Ok(()),
-                Ok(Some(key)) => message
-                    .fields
-                    .iter()
-                    .find(|field| field.number == key >> 3)
-                    .map(|field| (key, field))
-                    .ok_or(key),
-                Err(stop) => {
-                    self.address = at.as_ptr() as usize;
-                    return Err(stop);
-                }
-            };
-            let (result, field) = match found {
-                Ok((key, field)) => (self.field(field, key, &mut wire, at, depth), Some(field)),
-                Err(key) => (self.unknown(key, &mut wire, at, depth), None),
-            };
-            if let Err(stop) = result {
-                self.leave(field, bytes, at);
-                return Err(stop);
-            }
-        }
-    }
+static SCOPE_SPANS: Message = Message {
+    fields: &[
+        one(1, "scope", Holds::Message(&SCOPE)),
+        many(2, "spans", Holds::Message(&SPAN)),
+        one(3, "schema_url", Holds::Text),
+    ],
+};
 
-    fn unknown(
-        &mut self,
-        key: u32,
-        wire: &mut Wire<'_>,
-        at: &[u8],
-        depth: u32,
-    ) -> Result<(), Stop> {
-        self.address = at.as_ptr() as usize;
-        self.spend(1)?;
-        wire.skip(key, depth, self.depth_max)
-    }
+/// `Span`.
+pub(super) static SPAN: Message = Message {
+    fields: &[
+        one(1, "trace_id", Holds::Id),
+        one(2, "span_id", Holds::Id),
+        one(3, "trace_state", Holds::Text),
+        one(4, "parent_span_id", Holds::Id),
+        one(5, "name", Holds::Text),
+        one(6, "kind", Holds::Enum),
+        one(7, "start_time_unix_nano", Holds::Fixed64),
+        one(8, "end_time_unix_nano", Holds::Fixed64),
+        many(9, "attributes", Holds::Message(&KEY_VALUE)),
+        one(10, "dropped_attributes_count", Holds::Uint32),
+        many(11, "events", Holds::Message(&EVENT)),
+        one(12, "dropped_events_count", Holds::Uint32),
+        many(13, "links", Holds::Message(&LINK)),
+        one(14, "dropped_links_count", Holds::Uint32),
+        one(15, "status", Holds::Message(&STATUS)),
+        one(16, "flags", Holds::Fixed32),
+    ],
+};
 
-    fn field(
-        &mut self,
-        field: &'static Field,
-        key: u32,
-        wire: &mut Wire<'_>,
-        at: &[u8],
-        depth: u32,
-    ) -> Result<(), Stop> {
-        self.address = at.as_ptr() as usize;
-        if field.repeated {
-            self.spend(1)?;
-        }
-        match (&field.holds, key & 7) {
-            (Holds::Varint, VARINT) => wire.varint().map(drop),
-            (Holds::Fixed32, FIXED32) => wire.fixed32().map(drop),
-            (Holds::Fixed64, FIXED64) => wire.fixed64().map(drop),
-            (Holds::Bytes, BYTES) => wire.bytes().map(drop),
-            (Holds::Text, BYTES) => text(wire.bytes()?).map(drop),
-            (Holds::Message(message), BYTES) => self.message(message, wire.bytes()?, depth + 1),
-            _ => Err(Problem::WrongWireType.into()),
-        }
-    }
+/// `Span.Event`.
+pub(super) static EVENT: Message = Message {
+    fields: &[
+        one(1, "time_unix_nano", Holds::Fixed64),
+        one(2, "name", Holds::Text),
+        many(3, "attributes", Holds::Message(&KEY_VALUE)),
+        one(4, "dropped_attributes_count", Holds::Uint32),
+    ],
+};
 
-    /// Notes, on the way out of a fault, which field of `bytes` it was in; `at` is where that field starts.
-    #[cold]
-    fn leave(&mut self, field: Option<&'static Field>, bytes: &[u8], at: &[u8]) {
-        let Some(field) = field else { return };
-        let before = &bytes[..bytes.len() - at.len()];
-        let index = field
-            .repeated
-            .then(|| occurrences(before, field.number, self.depth_max));
-        self.path.push((field.name, index));
-    }
+/// `Span.Link`.
+pub(super) static LINK: Message = Message {
+    fields: &[
+        one(1, "trace_id", Holds::Id),
+        one(2, "span_id", Holds::Id),
+        one(3, "trace_state", Holds::Text),
+        many(4, "attributes", Holds::Message(&KEY_VALUE)),
+        one(5, "dropped_attributes_count", Holds::Uint32),
+        one(6, "flags", Holds::Fixed32),
+    ],
+};
 
-    /// The place of the first fault in `body`: field path and byte offset.
-    pub(super) fn place(&self, body: &[u8]) -> (String, usize) {
-        let path: Vec<String> = self
-            .path
-            .iter()
-            .rev()
-            .map(|(name, index)| match index {
-                Some(index) => format!("{name}[{index}]"),
-                None => (*name).to_owned(),
-            })
-            .collect();
-        let offset = self.address.saturating_sub(body.as_ptr() as usize);
-        (path.join("."), offset.min(body.len()))
-    }
-}
+/// `Status`.
+pub(super) static STATUS: Message = Message {
+    fields: &[one(2, "message", Holds::Text), one(3, "code", Holds::Enum)],
+};
 
-/// How often field `number` occurs in `bytes`, which were read without a fault.
-fn occurrences(bytes: &[u8], number: u32, depth_max: u32) -> usize {
-    let mut wire = Wire::new(bytes);
-    let mut count = 0;
-    while let Ok(Some(key)) = wire.next_key() {
-        count += usize::from(key >> 3 == number);
-        if wire.skip(key, 0, depth_max).is_err() {
-            break;
-        }
-    }
-    count
-}
+// ---- metrics ------------------------------------------------------------------------------------------------------
+
+static METRICS: Message = Message {
+    fields: &[many(
+        1,
+        "resource_metrics",
+        Holds::Message(&RESOURCE_METRICS),
+    )],
+};
+
+static RESOURCE_METRICS: Message = Message {
+    fields: &[
+        one(1, "resource", Holds::Message(&RESOURCE)),
+        many(2, "scope_metrics", Holds::Message(&SCOPE_METRICS)),
+        one(3, "schema_url", Holds::Text),
+    ],
+};
+
+static SCOPE_METRICS: Message = Message {
+    fields: &[
+        one(1, "scope", Holds::Message(&SCOPE)),
+        many(2, "metrics", Holds::Message(&METRIC)),
+        one(3, "schema_url", Holds::Text),
+    ],
+};
+
+/// `Metric`.
+pub(super) static METRIC: Message = Message {
+    fields: &[
+        one(1, "name", Holds::Text),
+        one(2, "description", Holds::Text),
+        one(3, "unit", Holds::Text),
+        either(5, "gauge", Holds::Message(&GAUGE)),
+        either(7, "sum", Holds::Message(&SUM)),
+        either(9, "histogram", Holds::Message(&HISTOGRAM)),
+        either(
+            10,
+            "exponential_histogram",
+            Holds::Message(&EXPONENTIAL_HISTOGRAM),
+        ),
+        either(11, "summary", Holds::Message(&SUMMARY)),
+        many(12, "metadata", Holds::Message(&KEY_VALUE)),
+    ],
+};
+
+static GAUGE: Message = Message {
+    fields: &[many(1, "data_points", Holds::Message(&NUMBER_POINT))],
+};
+
+static SUM: Message = Message {
+    fields: &[
+        many(1, "data_points", Holds::Message(&NUMBER_POINT)),
+        one(2, "aggregation_temporality", Holds::Enum),
+        one(3, "is_monotonic", Holds::Bool),
+    ],
+};
+
+static HISTOGRAM: Message = Message {
+    fields: &[
+        many(1, "data_points", Holds::Message(&HISTOGRAM_POINT)),
+        one(2, "aggregation_temporality", Holds::Enum),
+    ],
+};
+
+static EXPONENTIAL_HISTOGRAM: Message = Message {
+    fields: &[
+        many(1, "data_points", Holds::Message(&EXPONENTIAL_POINT)),
+        one(2, "aggregation_temporality", Holds::Enum),
+    ],
+};
+
+static SUMMARY: Message = Message {
+    fields: &[many(1, "data_points", Holds::Message(&SUMMARY_POINT))],
+};
+
+/// `NumberDataPoint`.
+pub(super) static NUMBER_POINT: Message = Message {
+    fields: &[
+        one(2, "start_time_unix_nano", Holds::Fixed64),
+        one(3, "time_unix_nano", Holds::Fixed64),
+        either(4, "as_double", Holds::Double),
+        many(5, "exemplars", Holds::Message(&EXEMPLAR)),
+        either(6, "as_int", Holds::Sfixed64),
+        many(7, "attributes", Holds::Message(&KEY_VALUE)),
+        one(8, "flags", Holds::Uint32),
+    ],
+};
+
+/// `HistogramDataPoint`.
+pub(super) static HISTOGRAM_POINT: Message = Message {
+    fields: &[
+        one(2, "start_time_unix_nano", Holds::Fixed64),
+        one(3, "time_unix_nano", Holds::Fixed64),
+        one(4, "count", Holds::Fixed64),
+        one(5, "sum", Holds::Double),
+        many(6, "bucket_counts", Holds::Fixed64),
+        many(7, "explicit_bounds", Holds::Double),
+        many(8, "exemplars", Holds::Message(&EXEMPLAR)),
+        many(9, "attributes", Holds::Message(&KEY_VALUE)),
+        one(10, "flags", Holds::Uint32),
+        one(11, "min", Holds::Double),
+        one(12, "max", Holds::Double),
+    ],
+};
+
+/// `ExponentialHistogramDataPoint`.
+pub(super) static EXPONENTIAL_POINT: Message = Message {
+    fields: &[
+        many(1, "attributes", Holds::Message(&KEY_VALUE)),
+        one(2, "start_time_unix_nano", Holds::Fixed64),
+        one(3, "time_unix_nano", Holds::Fixed64),
+        one(4, "count", Holds::Fixed64),
+        one(5, "sum", Holds::Double),
+        one(6, "scale", Holds::Sint32),
+        one(7, "zero_count", Holds::Fixed64),
+        one(8, "positive", Holds::Message(&BUCKETS)),
+        one(9, "negative", Holds::Message(&BUCKETS)),
+        one(10, "flags", Holds::Uint32),
+        many(11, "exemplars", Holds::Message(&EXEMPLAR)),
+        one(12, "min", Holds::Double),
+        one(13, "max", Holds::Double),
+        one(14, "zero_threshold", Holds::Double),
+    ],
+};
+
+/// `ExponentialHistogramDataPoint.Buckets`.
+pub(super) static BUCKETS: Message = Message {
+    fields: &[
+        one(1, "offset", Holds::Sint32),
+        many(2, "bucket_counts", Holds::Uint64),
+    ],
+};
+
+/// `SummaryDataPoint`.
+pub(super) static SUMMARY_POINT: Message = Message {
+    fields: &[
+        one(2, "start_time_unix_nano", Holds::Fixed64),
+        one(3, "time_unix_nano", Holds::Fixed64),
+        one(4, "count", Holds::Fixed64),
+        one(5, "sum", Holds::Double),
+        many(6, "quantile_values", Holds::Message(&QUANTILE)),
+        many(7, "attributes", Holds::Message(&KEY_VALUE)),
+        one(8, "flags", Holds::Uint32),
+    ],
+};
+
+/// `SummaryDataPoint.ValueAtQuantile`.
+pub(super) static QUANTILE: Message = Message {
+    fields: &[
+        one(1, "quantile", Holds::Double),
+        one(2, "value", Holds::Double),
+    ],
+};
+
+/// `Exemplar`.
+pub(super) static EXEMPLAR: Message = Message {
+    fields: &[
+        one(2, "time_unix_nano", Holds::Fixed64),
+        either(3, "as_double", Holds::Double),
+        one(4, "span_id", Holds::Id),
+        one(5, "trace_id", Holds::Id),
+        either(6, "as_int", Holds::Sfixed64),
+        many(7, "filtered_attributes", Holds::Message(&KEY_VALUE)),
+    ],
+};
+
+// ---- logs ---------------------------------------------------------------------------------------------------------
+
+static LOGS: Message = Message {
+    fields: &[many(1, "resource_logs", Holds::Message(&RESOURCE_LOGS))],
+};
+
+static RESOURCE_LOGS: Message = Message {
+    fields: &[
+        one(1, "resource", Holds::Message(&RESOURCE)),
+        many(2, "scope_logs", Holds::Message(&SCOPE_LOGS)),
+        one(3, "schema_url", Holds::Text),
+    ],
+};
+
+static SCOPE_LOGS: Message = Message {
+    fields: &[
+        one(1, "scope", Holds::Message(&SCOPE)),
+        many(2, "log_records", Holds::Message(&LOG_RECORD)),
+        one(3, "schema_url", Holds::Text),
+    ],
+};
+
+/// `LogRecord`.
+pub(super) static LOG_RECORD: Message = Message {
+    fields: &[
+        one(1, "time_unix_nano", Holds::Fixed64),
+        one(2, "severity_number", Holds::Enum),
+        one(3, "severity_text", Holds::Text),
+        one(5, "body", Holds::Message(&ANY_VALUE)),
+        many(6, "attributes", Holds::Message(&KEY_VALUE)),
+        one(7, "dropped_attributes_count", Holds::Uint32),
+        one(8, "flags", Holds::Fixed32),
+        one(9, "trace_id", Holds::Id),
+        one(10, "span_id", Holds::Id),
+        one(11, "observed_time_unix_nano", Holds::Fixed64),
+        one(12, "event_name", Holds::Text),
+    ],
+};
 
 /// `bytes` as text.
 #[inline(always)]
-pub(super) fn text(bytes: &[u8]) -> Result<&str, Stop> {
-    std::str::from_utf8(bytes).map_err(|_| Problem::InvalidUtf8.into())
+pub(super) fn text(bytes: &[u8]) -> Result<&str, super::error::Stop> {
+    std::str::from_utf8(bytes).map_err(|_| super::error::Problem::InvalidUtf8.into())
 }

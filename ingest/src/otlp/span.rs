@@ -1,7 +1,8 @@
 //! One span on the wire: its fields, and the rules by which it is accepted or rejected.
 
+use super::check::Check;
 use super::error::{Problem, RejectReason, Stop};
-use super::schema::{Check, STATUS, text};
+use super::schema::{STATUS, text};
 use super::wire::{BYTES, FIXED32, FIXED64, VARINT, Wire, key};
 use engine::anomaly;
 use engine::span::{DURATION_UNKNOWN, status};

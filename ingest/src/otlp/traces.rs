@@ -7,9 +7,10 @@
 use super::DecodeLimits;
 use super::Format;
 use super::batch::{Builder, Context};
+use super::check::Check;
 use super::error::{DecodeError, Problem, RejectReason, Rejected, Stop};
 use super::resource::{DEPTH as RESOURCE_DEPTH, Known, Resources};
-use super::schema::{Check, Message, REQUEST, RESOURCE, SCOPE, SPAN, text};
+use super::schema::{Message, RESOURCE, SCOPE, SPAN, request, text};
 use super::span::{Children, RawSpan, SPAN_DEPTH};
 use super::value::{Merged, cut_text};
 use super::wire::{BYTES, Wire, key};
@@ -189,7 +190,7 @@ impl Decoder {
             },
             Stop::Malformed(_) | Stop::OutOfOrder => {
                 let mut check = Check::new(u64::MAX, self.limits.depth_max);
-                let checked = check.message(&REQUEST, body, 0);
+                let checked = check.message(request(Signal::Traces), body, 0);
                 debug_assert!(
                     checked.is_err(),
                     "the fast path refused what the schema allows"

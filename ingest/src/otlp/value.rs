@@ -4,8 +4,9 @@
 //! comparisons. Anything else that protobuf allows (other order, repeated or unknown fields) is checked against the
 //! schema and then read by the rules of protobuf: the last field wins, repeated messages are merged.
 
+use super::check::Check;
 use super::error::Stop;
-use super::schema::{ANY_VALUE, Check, KEY_VALUE, Message};
+use super::schema::{ANY_VALUE, KEY_VALUE, Message};
 use super::wire::{BYTES, FIXED64, VARINT, Wire, key};
 use engine::items::ValueKind;
 use std::borrow::Cow;
