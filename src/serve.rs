@@ -19,6 +19,7 @@ use query::metrics::Sample;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -33,6 +34,8 @@ const REQUESTS_WAITING: usize = 1_024;
 const CONTROL_WAITING: usize = 1_024;
 /// Effects that wait for the executors; more wait in the engine's outbox.
 const EFFECTS_WAITING: usize = 256;
+/// Threads that answer the API, beside the one that accepts: one may render a large page while the other answers a gate.
+const API_THREADS: usize = 2;
 /// Bytes a key takes in the dedup tables.
 const KEY_BYTES: u64 = 16;
 
@@ -48,7 +51,7 @@ pub(crate) struct Running {
     pub(crate) published: Published,
     stop: CancellationToken,
     tasks: JoinSet<()>,
-    engine: std::thread::JoinHandle<()>,
+    threads: [(&'static str, JoinHandle<()>); 2],
 }
 
 impl Running {
@@ -56,9 +59,11 @@ impl Running {
     pub(crate) async fn drain(mut self) {
         self.stop.cancel();
         while self.tasks.join_next().await.is_some() {}
-        let engine = tokio::task::spawn_blocking(move || self.engine.join().is_ok()).await;
-        if !engine.unwrap_or(false) {
-            tracing::error!("the engine's thread ended in a panic");
+        for (name, thread) in self.threads {
+            let joined = tokio::task::spawn_blocking(move || thread.join().is_ok()).await;
+            if !joined.unwrap_or(false) {
+                tracing::error!("the thread `{name}` ended in a panic");
+            }
         }
     }
 }
@@ -139,7 +144,7 @@ pub(crate) async fn start(config: &Config) -> Result<Running> {
     };
     let app = query::api::router(state.clone(), dashboards::pages(state.clone()));
     drop(state);
-    tasks.spawn(query::server::serve(api, app, stop.clone()));
+    let answering = start_api(api, app, stop.clone())?;
 
     let channels = Channels {
         requests,
@@ -154,11 +159,36 @@ pub(crate) async fn start(config: &Config) -> Result<Running> {
         published,
         stop,
         tasks,
-        engine,
+        threads: [("api", answering), ("engine", engine)],
     })
 }
 
-fn start_engine(shell: Shell, channels: Channels) -> Result<std::thread::JoinHandle<()>> {
+/// Answers on threads of its own: a gate must not queue behind requests that are being decoded.
+fn start_api(
+    listener: TcpListener,
+    app: query::server::Router,
+    stop: CancellationToken,
+) -> Result<JoinHandle<()>> {
+    let listener = listener.into_std()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(API_THREADS)
+        .thread_name("api")
+        .enable_all()
+        .build()?;
+    std::thread::Builder::new()
+        .name("api".to_owned())
+        .spawn(move || {
+            runtime.block_on(async {
+                match TcpListener::from_std(listener) {
+                    Ok(listener) => query::server::serve(listener, app, stop).await,
+                    Err(error) => tracing::error!("the API cannot be served: {error}"),
+                }
+            });
+        })
+        .context("the API's thread cannot be started")
+}
+
+fn start_engine(shell: Shell, channels: Channels) -> Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()?;

@@ -1,7 +1,7 @@
 //! The API's accept loop: HTTP/1.1 with a limit on how long headers may take (axum's own `serve` sets no timer, so
 //! that hyper's limit never runs), and a bound on open connections.
 
-use axum::Router;
+pub use axum::Router;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
