@@ -6,6 +6,7 @@ mod commands;
 mod definitions;
 mod demo;
 mod endpoint;
+mod gate_script;
 mod keep;
 mod latch;
 mod self_telemetry;
