@@ -1,6 +1,8 @@
 //! Real peers against the real binary. Needs what `cargo xtask test --peers` installs and names in `TIDEGATE_PEER_*`.
 
+mod deploy;
 mod envoy;
+mod image;
 mod rust_sdk;
 mod sdks;
 #[expect(dead_code, reason = "shared with tests/it, which uses all of it")]

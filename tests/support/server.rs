@@ -28,17 +28,23 @@ impl Server {
 
     /// The same with environment variables. `--grpc` may be among the arguments.
     pub(crate) fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        program.envs(environment.iter().copied());
+        Self::start_as(program, arguments)
+    }
+
+    /// The same by another way to start the program.
+    pub(crate) fn start_as(mut program: Command, arguments: &[&str]) -> Self {
         let any = "127.0.0.1:0";
         let grpc: &[&str] = if arguments.contains(&"--grpc") {
             &[]
         } else {
             &["--grpc", any]
         };
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        let mut child = program
             .args(["serve", "--http", any, "--api", any])
             .args(grpc)
             .args(arguments)
-            .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -135,6 +141,11 @@ impl Server {
         self.runtime.block_on(future)
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// kill -9.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -143,7 +154,7 @@ impl Server {
 
     /// SIGTERM, and the exit code after it.
     pub(crate) fn terminate(&mut self) -> Option<i32> {
-        let id = self.child.id().to_string();
+        let id = self.id().to_string();
         assert!(
             Command::new("kill")
                 .args(["-TERM", &id])

@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything that is more than one cargo command. See CONTRIBUTING.md for the lanes.
 
 mod bench;
+mod dist;
 mod lanes;
 mod peers;
 mod run;
@@ -19,6 +20,10 @@ usage: cargo xtask COMMAND
   peers [all] [NAME] the peers lane alone, or its tests with this name
   lint               formatting, clippy, documentation
   bench [-o json]    measure and print; never fails for being slow
+  dist               the stripped binary and an OCI image archive, in target/dist
+    --profile NAME   another profile than release
+    --binary FILE    this binary instead of a new one
+    --output DIR     elsewhere
   ci                 what .ci/run does: test, corpus, peers, lint";
 
 fn main() -> Result<()> {
@@ -33,6 +38,7 @@ fn main() -> Result<()> {
         "peers" => lanes::peers_alone(rest),
         "lint" => lanes::lint(),
         "bench" => bench::run(rest),
+        "dist" => dist::run_dist(rest),
         "ci" => lanes::ci(),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");

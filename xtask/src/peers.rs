@@ -34,6 +34,7 @@ pub(crate) fn install(_all: bool) -> Result<Places> {
             "TIDEGATE_PEER_COMPOSE",
             go_program("compose", "tests/peers/compose")?,
         ),
+        ("TIDEGATE_PEER_XTASK", std::env::current_exe()?),
     ])
 }
 
