@@ -39,6 +39,7 @@ fn objective(row: &SloRow) -> String {
             "of requests take at most {} ms",
             threshold_nanos as f64 / 1e6
         ),
+        Sli::Records { .. } => "of log records are good".to_owned(),
     };
     let period = text::duration(row.slo.period_secs);
     format!("{} {what}, over {period}", text::target(row.slo.target))

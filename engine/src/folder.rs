@@ -1,4 +1,4 @@
-//! The Folder: span columns to counts. The first of the two pure machines (DESIGN 4).
+//! The Folder: columns to counts. The first of the two pure machines (DESIGN 4).
 //!
 //! A folder owns a set of virtual shards. All memory of single spans (item keys, units, held spans) is per shard, all
 //! counts only add up, and nothing depends on hash-map order: the merged Delta is the same however the 64 shards are
@@ -12,6 +12,8 @@
 mod arms;
 mod generations;
 mod keys;
+mod points;
+mod records;
 mod route;
 mod shard;
 mod tally;
@@ -25,7 +27,7 @@ use crate::batch::Batch;
 use crate::delta::{Counter, Delta, Fate, ResourceDelta};
 use crate::hash::{HashSeed, SHARDS};
 use crate::identity::{Identity, RevisionKind};
-use crate::items::Signal;
+use crate::items::{ItemColumns, Signal};
 use crate::matcher::{ENTRY_KINDS, Matcher, Measure, Measures, View, kind_bit};
 use crate::slo::{Definitions, LATENESS_NANOS, SloId};
 use crate::span::SpanBatch;
@@ -109,11 +111,28 @@ struct Sender<'a> {
     arm: Option<u32>,
     /// Series per measure, resolved when the first event came.
     series: Vec<Option<u32>>,
-    spans: u64,
-    /// Latest end that is not in the future: its watermark.
+    heard: Heard,
+}
+
+/// How much was heard from one resource of a batch, and of which time.
+#[derive(Debug, Clone, Copy, Default)]
+struct Heard {
+    items: u64,
+    /// Latest event time that is not in the future: its watermark.
     end_max: u64,
-    /// Latest end of all.
+    /// Latest event time of all.
     end_last: u64,
+}
+
+impl Heard {
+    #[inline]
+    fn note(&mut self, end: u64, odd: u16) {
+        self.items += 1;
+        self.end_last = self.end_last.max(end);
+        if odd & anomaly::FUTURE == 0 {
+            self.end_max = self.end_max.max(end);
+        }
+    }
 }
 
 impl<'a> Sender<'a> {
@@ -125,9 +144,7 @@ impl<'a> Sender<'a> {
             kinds: measures.kinds | ENTRY_KINDS,
             arm: None,
             series: vec![None; measures.list.len()],
-            spans: 0,
-            end_max: 0,
-            end_last: 0,
+            heard: Heard::default(),
         }
     }
 
@@ -179,7 +196,8 @@ impl Folder {
     pub fn fold(&mut self, batch: &Batch) {
         match batch {
             Batch::Spans(spans) => self.fold_spans(spans),
-            Batch::Metrics(_) | Batch::Logs(_) => {}
+            Batch::Metrics(points) => self.fold_points(points),
+            Batch::Logs(records) => self.fold_records(records),
         }
     }
 
@@ -208,7 +226,8 @@ impl Folder {
             }
             self.picked = picked;
         }
-        self.account(batch, &senders);
+        let heard = senders.iter().map(|sender| sender.heard);
+        self.account(Signal::Traces, &batch.items, heard);
     }
 
     /// The Delta since the last flush; `now` is the Tick's logical time. Releases the spans whose time has come and
@@ -255,12 +274,8 @@ impl Folder {
                 continue;
             }
             let sender = &mut senders[usize::from(batch.items.resource[row])];
-            sender.spans += 1;
             let odd = batch.anomalies[row];
-            sender.end_last = sender.end_last.max(batch.end[row]);
-            if odd & anomaly::FUTURE == 0 {
-                sender.end_max = sender.end_max.max(batch.end[row]);
-            }
+            sender.heard.note(batch.end[row], odd);
             if odd != 0 {
                 self.count_anomalies(odd);
             }
@@ -317,18 +332,12 @@ impl Folder {
         match shard.keys.see(one.key) {
             Sighting::First => {}
             Sighting::Conflict => self.tally.count(ID_CONFLICT, 1),
-            Sighting::Duplicate => {
-                return self
-                    .tally
-                    .count(Counter::Items(Signal::Traces, Fate::Duplicate), 1);
-            }
+            Sighting::Duplicate => return self.tally.item(Signal::Traces, Fate::Duplicate),
         }
         if sender.identity.revision.kind != RevisionKind::Release {
-            self.tally
-                .count(Counter::Items(Signal::Traces, Fate::OutsideBudget), 1);
+            self.tally.item(Signal::Traces, Fate::OutsideBudget);
         } else if lens.view.is_excluded(one.row) {
-            self.tally
-                .count(Counter::Items(Signal::Traces, Fate::Excluded), 1);
+            self.tally.item(Signal::Traces, Fate::Excluded);
         } else if batch.anomalies[one.row] & anomaly::FUTURE != 0 {
             self.hold(one, lens, sender);
         } else {
@@ -340,14 +349,11 @@ impl Folder {
     fn count(&mut self, one: Picked, lens: &mut Lens<'_>, sender: &mut Sender<'_>) {
         let batch = lens.batch;
         let Some(arm) = self.admit(batch.shard[one.row], sender) else {
-            return self
-                .tally
-                .count(Counter::Items(Signal::Traces, Fate::Dropped), 1);
+            return self.tally.item(Signal::Traces, Fate::Dropped);
         };
         let end = Timestamp(batch.end[one.row]);
         if batch.items.received.since(end) > LATENESS_NANOS {
-            self.tally
-                .count(Counter::Items(Signal::Traces, Fate::Late), 1);
+            self.tally.item(Signal::Traces, Fate::Late);
         }
         let measures = sender.measures;
         for (index, measure) in measures.list.iter().enumerate() {
@@ -398,29 +404,31 @@ impl Folder {
             }
         }
         let held = Held {
+            signal: Signal::Traces,
             service: sender.identity.service_id,
             revision: sender.identity.revision.id,
             events,
             unit: (one.unit != 0).then(|| (one.unit, lens.unit(one))),
         };
-        self.tally
-            .count(Counter::Items(Signal::Traces, Fate::Future), 1);
-        let (batch, max) = (lens.batch, self.limits.held_per_shard);
-        if let Some(shard) = &mut self.shards[usize::from(batch.shard[one.row])] {
-            let end = Timestamp(batch.end[one.row]);
-            if !shard.hold(end, one.key, held, max) {
-                self.tally
-                    .count(Counter::Items(Signal::Traces, Fate::Dropped), 1);
-            }
+        self.tally.item(Signal::Traces, Fate::Future);
+        let batch = lens.batch;
+        let due = Timestamp(batch.end[one.row]);
+        self.put_aside(batch.shard[one.row], due, one.key, held);
+    }
+
+    fn put_aside(&mut self, shard: u8, due: Timestamp, key: ItemKey, held: Held) {
+        let max = self.limits.held_per_shard;
+        if let Some(shard) = &mut self.shards[usize::from(shard)]
+            && let Some(latest) = shard.hold(due, key, held, max)
+        {
+            self.tally.item(latest.signal, Fate::Dropped);
         }
     }
 
-    /// Counts a span whose time has come.
+    /// Counts an item whose time has come.
     fn count_held(&mut self, shard: u8, end: Timestamp, held: Held) {
         let Some(arm) = self.arms.admit(held.service, held.revision, shard) else {
-            return self
-                .tally
-                .count(Counter::Items(Signal::Traces, Fate::Dropped), 1);
+            return self.tally.item(held.signal, Fate::Dropped);
         };
         for (slo, bad) in held.events {
             let series = self.tally.series(slo, held.revision);
@@ -431,24 +439,21 @@ impl Folder {
         }
     }
 
-    /// Adds what the batch said of its senders.
-    fn account(&mut self, batch: &SpanBatch, senders: &[Sender<'_>]) {
-        for (resource, sender) in batch.items.resources.iter().zip(senders) {
-            if sender.spans == 0 {
+    /// Adds what the batch said of its senders, in the order of its resources.
+    fn account(&mut self, signal: Signal, items: &ItemColumns, heard: impl Iterator<Item = Heard>) {
+        for (resource, heard) in items.resources.iter().zip(heard) {
+            if heard.items == 0 {
                 continue;
             }
             self.tally
-                .count(Counter::Items(Signal::Traces, Fate::Accepted), sender.spans);
+                .count(Counter::Items(signal, Fate::Accepted), heard.items);
             self.tally.resource(ResourceDelta {
                 hash: resource.hash,
                 identity: resource.identity.clone(),
-                signal: Signal::Traces,
-                items: sender.spans,
-                end_max: Timestamp(sender.end_max),
-                lag_min: batch
-                    .items
-                    .received
-                    .signed_since(Timestamp(sender.end_last)),
+                signal,
+                items: heard.items,
+                end_max: Timestamp(heard.end_max),
+                lag_min: items.received.signed_since(Timestamp(heard.end_last)),
             });
         }
     }

@@ -23,6 +23,7 @@ pub mod input;
 pub mod items;
 pub mod latency;
 pub mod log_record;
+pub mod log_rows;
 pub mod machine;
 pub mod matcher;
 pub mod metric;

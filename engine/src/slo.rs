@@ -72,13 +72,14 @@ impl Maturity {
     }
 }
 
-/// One condition on a span attribute (or `name`, the span name): the text form is one of `any_of`.
+/// One condition on an attribute or field of an item: the text form is one of `any_of`.
 ///
 /// Patterns may hold `*` for any run of characters. Numbers compare by their decimal text, so `503` matches
 /// the integer 503 and the text "503".
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttributeMatch {
-    /// Attribute key; `name` means the span name; `resource.` prefix reads the resource.
+    /// Attribute key; `resource.` prefix reads the resource. Of a span, `name` means its name; of a log record, `body`,
+    /// `severity_text`, `severity_number` and `event_name` mean its fields, which are absent when empty.
     pub key: String,
     /// Accepted patterns.
     pub any_of: Vec<String>,
@@ -105,6 +106,15 @@ pub enum FailedRule {
     Attributes(Vec<AttributeMatch>),
 }
 
+/// Which side of a ratio is said; the other one is the rest of the total.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Side {
+    /// The good events.
+    Good,
+    /// The bad events.
+    Bad,
+}
+
 /// What is measured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Sli {
@@ -123,6 +133,15 @@ pub enum Sli {
         /// Longest good duration, ns, inclusive.
         threshold_nanos: u64,
     },
+    /// Log records: each selected one is an event.
+    Records {
+        /// The events: all must hold; empty = every record.
+        selector: Vec<AttributeMatch>,
+        /// Those of them for which all of these hold are on `side`.
+        part: Vec<AttributeMatch>,
+        /// The side that `part` says.
+        side: Side,
+    },
 }
 
 impl Sli {
@@ -130,6 +149,7 @@ impl Sli {
     pub const fn signal(&self) -> Signal {
         match self {
             Self::Availability { .. } | Self::Latency { .. } => Signal::Traces,
+            Self::Records { .. } => Signal::Logs,
         }
     }
 }

@@ -14,7 +14,7 @@ use arrow_buffer::BooleanBuffer;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// An attribute value of a [`SpanRow`].
+/// An attribute value of a row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RowValue {
     /// UTF-8 text.
@@ -28,7 +28,7 @@ pub enum RowValue {
 }
 
 impl RowValue {
-    fn kind(&self) -> ValueKind {
+    pub(crate) fn kind(&self) -> ValueKind {
         match self {
             Self::Text(_) => ValueKind::Text,
             Self::Int(_) => ValueKind::Int,
@@ -37,7 +37,7 @@ impl RowValue {
         }
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         match self {
             Self::Text(text) => text.clone().into_bytes(),
             Self::Int(int) => int.to_le_bytes().to_vec(),
@@ -165,19 +165,6 @@ pub fn resource(attributes: &[(&str, &str)]) -> Arc<Resource> {
 
 /// The columns of `rows` (at most [`crate::items::ROWS_MAX`]), received at `received`.
 pub fn batch(seed: HashSeed, received: Timestamp, rows: &[SpanRow]) -> SpanBatch {
-    let mut resources: Vec<Arc<Resource>> = Vec::new();
-    let resource = rows
-        .iter()
-        .map(|row| {
-            let known = resources
-                .iter()
-                .position(|held| held.hash == row.resource.hash);
-            known.unwrap_or_else(|| {
-                resources.push(row.resource.clone());
-                resources.len() - 1
-            }) as u16
-        })
-        .collect();
     let (name, names) = dictionary(rows.iter().map(|row| row.name.as_bytes()));
     let duration = |row: &SpanRow| {
         let known = row.start != 0 && row.end >= row.start;
@@ -187,18 +174,9 @@ pub fn batch(seed: HashSeed, received: Timestamp, rows: &[SpanRow]) -> SpanBatch
             DURATION_UNKNOWN
         }
     };
+    let senders = rows.iter().map(|row| (&row.resource, &*row.attributes));
     SpanBatch {
-        items: ItemColumns {
-            received,
-            resources,
-            scopes: vec![Arc::new(Scope {
-                name: String::new(),
-                version: String::new(),
-            })],
-            resource,
-            scope: rows.iter().map(|_| 0u16).collect(),
-            attributes: columns(rows),
-        },
+        items: item_columns(received, senders),
         names,
         trace_id: rows.iter().map(|row| row.trace_id).collect(),
         span_id: rows.iter().map(|row| row.span_id).collect(),
@@ -220,10 +198,40 @@ pub fn batch(seed: HashSeed, received: Timestamp, rows: &[SpanRow]) -> SpanBatch
     }
 }
 
-fn columns(rows: &[SpanRow]) -> Vec<AttributeColumn> {
+/// The columns that every item has, of rows of one scope.
+pub(crate) fn item_columns<'a>(
+    received: Timestamp,
+    rows: impl Iterator<Item = (&'a Arc<Resource>, &'a [(String, RowValue)])>,
+) -> ItemColumns {
+    let (senders, attributes): (Vec<&Arc<Resource>>, Vec<&[(String, RowValue)]>) = rows.unzip();
+    let mut resources: Vec<Arc<Resource>> = Vec::new();
+    let resource = senders
+        .iter()
+        .map(|sender| {
+            let known = resources.iter().position(|held| held.hash == sender.hash);
+            known.unwrap_or_else(|| {
+                resources.push(Arc::clone(sender));
+                resources.len() - 1
+            }) as u16
+        })
+        .collect();
+    ItemColumns {
+        received,
+        resources,
+        scopes: vec![Arc::new(Scope {
+            name: String::new(),
+            version: String::new(),
+        })],
+        resource,
+        scope: senders.iter().map(|_| 0u16).collect(),
+        attributes: columns(&attributes),
+    }
+}
+
+fn columns(rows: &[&[(String, RowValue)]]) -> Vec<AttributeColumn> {
     let mut cells: BTreeMap<(&str, ValueKind), BTreeMap<usize, Vec<u8>>> = BTreeMap::new();
-    for (index, row) in rows.iter().enumerate() {
-        for (key, value) in &row.attributes {
+    for (index, attributes) in rows.iter().enumerate() {
+        for (key, value) in *attributes {
             let column = cells.entry((key.as_str(), value.kind())).or_default();
             column.insert(index, value.bytes());
         }
@@ -257,7 +265,7 @@ fn column_data(rows: usize, values: &BTreeMap<usize, Vec<u8>>) -> ColumnData {
 }
 
 /// One code a value, and the distinct values in order of appearance.
-fn dictionary<'a>(values: impl Iterator<Item = &'a [u8]>) -> (Vec<u16>, ValueTable) {
+pub(crate) fn dictionary<'a>(values: impl Iterator<Item = &'a [u8]>) -> (Vec<u16>, ValueTable) {
     let mut index: FixedMap<&[u8], u16> = FixedMap::default();
     let mut distinct: Vec<&[u8]> = Vec::new();
     let codes = values

@@ -73,6 +73,7 @@ impl Story<'_> {
             Sli::Latency {
                 threshold_nanos, ..
             } => format!("of requests took longer than {}", nanos(*threshold_nanos)),
+            Sli::Records { .. } => "of records were bad".to_owned(),
         };
         let fast = |counts| burn(counts, self.slo.target).map_or_else(|| "?".to_owned(), factor);
         format!(

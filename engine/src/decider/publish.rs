@@ -146,7 +146,7 @@ fn budget_facts(now: Timestamp, rows: &[&Arc<SloRow>]) -> BudgetFacts {
             Sli::Latency {
                 threshold_nanos, ..
             } => Some(threshold_nanos),
-            Sli::Availability { .. } => None,
+            Sli::Availability { .. } | Sli::Records { .. } => None,
         })
         .min();
     facts.page_alert = rows.iter().find_map(|row| {

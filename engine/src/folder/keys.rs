@@ -35,7 +35,18 @@ impl ItemKey {
             content: seed.fingerprint(&bytes),
         }
     }
+
+    /// The key of a log record, by the item key that was made when it was decoded.
+    pub(super) const fn of_record(key: u64) -> Self {
+        Self {
+            ids: if key == 0 { 1 } else { key },
+            content: RECORDS,
+        }
+    }
 }
+
+/// Content of every record's key: it keeps records and spans apart in the one table.
+const RECORDS: u64 = u64::from_le_bytes(*b"records\0");
 
 /// What a lookup found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! One virtual shard: its item keys, its units, and the spans whose time has not come.
+//! One virtual shard: its item keys, its units, and the items whose time has not come.
 
 use super::generations::Generations;
 use super::keys::{ItemKey, Keys};
@@ -6,13 +6,15 @@ use super::units::{Unit, Units};
 use super::{FolderLimits, WINDOW_NANOS};
 use crate::hash::SHARDS;
 use crate::identity::{RevisionId, ServiceId};
+use crate::items::Signal;
 use crate::slo::SloId;
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 
-/// A span that ends in the future: all that will be counted of it, decided when it came.
+/// A span or record of the future: all that will be counted of it, decided when it came.
 #[derive(Debug)]
 pub(super) struct Held {
+    pub(super) signal: Signal,
     pub(super) service: ServiceId,
     pub(super) revision: RevisionId,
     /// (slo, bad).
@@ -32,18 +34,23 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    /// Holds a span until `due`. Returns false when that cost the span with the latest `due` its place: which spans
-    /// stay does not depend on the order in which they came.
-    pub(super) fn hold(&mut self, due: Timestamp, key: ItemKey, held: Held, max: usize) -> bool {
+    /// Holds an item until `due`. Returns the one with the latest `due` when that cost it its place: which items stay
+    /// does not depend on the order in which they came.
+    pub(super) fn hold(
+        &mut self,
+        due: Timestamp,
+        key: ItemKey,
+        held: Held,
+        max: usize,
+    ) -> Option<Held> {
         self.held.insert((due, key), held);
-        let fits = self.held.len() <= max;
-        if !fits {
-            self.held.pop_last();
+        if self.held.len() <= max {
+            return None;
         }
-        fits
+        self.held.pop_last().map(|(_, latest)| latest)
     }
 
-    /// A span whose time has come, with its end.
+    /// An item whose time has come, with its time.
     pub(super) fn release(&mut self, now: Timestamp) -> Option<(Timestamp, Held)> {
         let first = self.held.first_entry()?;
         let (due, _) = *first.key();

@@ -114,6 +114,11 @@ impl Tally {
         }
     }
 
+    /// Counts what became of one item.
+    pub(super) fn item(&mut self, signal: Signal, fate: Fate) {
+        self.count(Counter::Items(signal, fate), 1);
+    }
+
     /// Adds to a counter.
     pub(super) fn count(&mut self, counter: Counter, times: u64) {
         self.counters.add(counter, times);

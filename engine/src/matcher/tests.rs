@@ -1,5 +1,6 @@
 //! Patterns, masks and selectors against small batches.
 
+use super::pattern::Patterns;
 use super::*;
 use crate::hash::HashSeed;
 use crate::identity::ServiceKey;

@@ -126,7 +126,7 @@ pub struct SloBody {
     pub namespace: String,
     /// Environment.
     pub environment: String,
-    /// `availability` or `latency`.
+    /// `availability` or `latency` (spans), `ratio` (records).
     pub kind: String,
     /// Latency threshold, s.
     pub threshold_seconds: Option<f64>,
@@ -157,6 +157,7 @@ impl From<&SloRow> for SloBody {
             Sli::Latency {
                 threshold_nanos, ..
             } => ("latency", Some(*threshold_nanos as f64 / 1e9)),
+            Sli::Records { .. } => ("ratio", None),
         };
         Self {
             id: hex(row.slo.id.0),
