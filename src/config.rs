@@ -14,7 +14,7 @@ mod tests;
 #[cfg(test)]
 pub(crate) use layers::Loaded;
 pub(crate) use layers::{ConfigArgs, load};
-pub(crate) use values::{Bytes, Count, Exclude, Span, Webhook};
+pub(crate) use values::{Alertmanager, Bytes, Count, Exclude, Span, Url, Webhook};
 
 use Preset::{Is, Unset};
 use layers::{Asked, Preset, Setting};
@@ -64,6 +64,9 @@ settings! {
     Config {
         /// Addresses to listen on. Loopback by default: telemetry and answers are nobody else's business until you say so.
         listen: Listen = Unset(""),
+        /// Where people reach the pages, with the path if a proxy adds one: links in alerts begin with it. Unset: the
+        /// address of the API.
+        external_url: Option<Url> = Unset("https://tidegate.example.com"),
         /// Directory with SLO and service definitions (OpenSLO files), watched for changes. Unset: every service has its
         /// implicit SLO only (availability 99 %, never pages).
         definitions: Option<PathBuf> = Unset("slos"),
@@ -104,6 +107,19 @@ name: [grpc.health.v1.Health/*, /grpc.health.v1.Health/*]"),
   url: https://hooks.example.com/tidegate
   secret_file: /run/secrets/oncall-webhook
   events: [alert.firing, alert.resolved, gate.halt]"),
+        /// Alertmanagers (API v2): they are shown what fires and what is halted, at every change and every `resend`
+        /// (1m when left out), until it is over, then that it is over. `url`, or `urls` with every member of a cluster.
+        /// `hold` is how long an alert stays there when nothing more is heard from here (a crash, a cut network): more rides
+        /// out longer ones, less ends sooner what a Tidegate that is gone for good left behind; at least four times `resend`;
+        /// 24h when left out, 1h without a `data_dir`. `token_file` holds a bearer token, `labels` are added to every
+        /// alert. Alert policies name them as `target`, as they do webhooks; `docs/alertmanager.md` has the labels.
+        alertmanagers: Vec<Alertmanager> = Unset("
+- name: alertmanager
+  url: http://alertmanager:9093
+  resend: 1m
+  hold: 24h
+  token_file: /run/secrets/alertmanager-token
+  labels: {cluster: eu-1}"),
     }
 }
 

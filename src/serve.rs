@@ -2,10 +2,11 @@
 //! wait, drain.
 
 use crate::clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::shell::{self, Channels, Keeping, Published, Shell};
 use crate::telemetry;
 use alerts::Endpoint;
+use alerts::alertmanager::{Alertmanager, Executors, Stats};
 use anyhow::{Context, Result, bail};
 use engine::folder::FolderLimits;
 use engine::hash::{HashSeed, SHARDS};
@@ -36,6 +37,10 @@ const CONTROL_WAITING: usize = 1_024;
 const EFFECTS_WAITING: usize = 256;
 /// Threads that answer the API, beside the one that accepts: one may render a large page while the other answers a gate.
 const API_THREADS: usize = 2;
+/// How long Alertmanagers believe an alert without hearing more, unless it is configured.
+const HOLD: Duration = Duration::from_secs(24 * 3_600);
+/// The same without a data directory.
+const HOLD_FORGETFUL: Duration = Duration::from_secs(3_600);
 /// Bytes a key takes in the dedup tables.
 const KEY_BYTES: u64 = 16;
 
@@ -113,15 +118,24 @@ pub(crate) async fn start(config: &Config) -> Result<Running> {
         clock::now,
     )?;
     let stats = receiver.stats();
-    let (own, counted) = (Arc::clone(&published.snapshot), receiver.stats());
+    let alertmanagers = alertmanagers(config, &pages_of(config, api_at));
+    let executors = Executors::new(&alertmanagers, clock::now)?;
+    let delivered = executors.stats();
+    let shell_samples: Arc<dyn Fn() -> Vec<Sample> + Send + Sync> = Arc::new(move || {
+        let mut samples = receive_samples(&stats);
+        samples.extend(alertmanager_samples(&delivered));
+        samples
+    });
+    let (own, counted) = (Arc::clone(&published.snapshot), Arc::clone(&shell_samples));
     telemetry::observe(move || {
         let mut samples = query::metrics::own_samples(&own.load());
-        samples.extend(receive_samples(&counted));
+        samples.extend(counted());
         samples
     });
     tasks.spawn(receiver.serve(vec![grpc, http], stop.clone()));
 
-    let reload = start_definitions(config, &endpoints, &control_in, &stop, &mut tasks);
+    let reload = start_definitions(config, &control_in, &stop, &mut tasks);
+    tasks.spawn(executors.run(published.standings.clone(), stop.clone()));
     let outbox = alerts::outbox::run(
         endpoints,
         effects,
@@ -139,7 +153,7 @@ pub(crate) async fn start(config: &Config) -> Result<Running> {
         snapshot: Arc::clone(&published.snapshot),
         control: control_in,
         reload,
-        receivers: Arc::new(move || receive_samples(&stats)),
+        receivers: shell_samples,
         token: token.map(Arc::from),
     };
     let app = query::api::router(state.clone(), dashboards::pages(state.clone()));
@@ -288,7 +302,6 @@ fn receive_samples(stats: &ReceiveStats) -> Vec<Sample> {
 /// Starts watching the definitions (or sends the empty ones, so that webhooks and exclusions are known).
 fn start_definitions(
     config: &Config,
-    endpoints: &[Endpoint],
     control: &mpsc::Sender<Input>,
     stop: &CancellationToken,
     tasks: &mut JoinSet<()>,
@@ -296,10 +309,8 @@ fn start_definitions(
     let options = LoadOptions {
         strict: config.strict_definitions,
         exclusion: config.exclude.0.clone(),
-        endpoints: endpoints
-            .iter()
-            .map(|endpoint| endpoint.name.clone())
-            .collect(),
+        endpoints: names(config.webhooks.iter().map(|one| &one.name)),
+        alertmanagers: names(config.alertmanagers.iter().map(|one| &one.name)),
         ..LoadOptions::default()
     };
     let (reload, asked) = mpsc::channel(1);
@@ -387,7 +398,65 @@ fn refuse_open_listeners(config: &Config, has_token: bool) -> Result<()> {
     Ok(())
 }
 
-fn endpoints(config: &Config) -> Result<Vec<Endpoint>> {
+fn names<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
+    names.cloned().collect()
+}
+
+/// Where people find the pages: as configured, else at `api`.
+pub(crate) fn pages_of(config: &Config, api: SocketAddr) -> String {
+    let external = config.external_url.as_ref();
+    external.map_or_else(|| format!("http://{api}"), |url| url.0.clone())
+}
+
+/// The Alertmanagers; `pages` is where their links lead.
+pub(crate) fn alertmanagers(config: &Config, pages: &str) -> Vec<Alertmanager> {
+    // Without a data directory a restart forgets what fires: what was left behind ends sooner then.
+    let hold = if config.data_dir.is_some() {
+        HOLD
+    } else {
+        HOLD_FORGETFUL
+    };
+    let one = |settings: &config::Alertmanager| Alertmanager {
+        name: settings.name.clone(),
+        urls: settings.urls.clone(),
+        resend: settings.resend,
+        hold: settings.hold.unwrap_or(hold.max(4 * settings.resend)),
+        token_file: settings.token_file.clone(),
+        labels: settings.labels.clone(),
+        pages: pages.to_owned(),
+    };
+    config.alertmanagers.iter().map(one).collect()
+}
+
+fn alertmanager_samples(all: &[Arc<Stats>]) -> Vec<Sample> {
+    let mut samples = Vec::new();
+    for one in all {
+        let labels = || vec![("alertmanager", one.name.clone()), ("url", one.url.clone())];
+        let with = |outcome: &str| {
+            let mut labels = labels();
+            labels.push(("outcome", outcome.to_owned()));
+            labels
+        };
+        let help = "Times that everything that stands was posted to an Alertmanager, by outcome";
+        for (outcome, count) in [("taken", one.delivered()), ("failed", one.failed())] {
+            let name = "tidegate_alertmanager_posts";
+            samples.push(Sample::counter(name, help, with(outcome), count));
+        }
+        samples.push(Sample::gauge(
+            "tidegate_alertmanager_last_taken_timestamp_seconds",
+            "When everything that stands was last taken by an Alertmanager; 0 before the first time",
+            labels(),
+            one.delivered_at_secs() as f64,
+        ));
+    }
+    samples
+}
+
+/// The webhooks, with their secrets.
+///
+/// # Errors
+/// When a secret file cannot be read.
+pub(crate) fn endpoints(config: &Config) -> Result<Vec<Endpoint>> {
     config
         .webhooks
         .iter()

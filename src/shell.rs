@@ -11,6 +11,7 @@ use engine::delta::Fate;
 use engine::input::{Effect, EffectKind, Gap, Input};
 use engine::machine::{Engine, EngineConfig};
 use engine::snapshot::{Decision, Snapshot};
+use engine::standing::Standings;
 use engine::time::Timestamp;
 use ingest::log::{Checkpoints, LogWriter, RecordBody, RequestRecord};
 use ingest::receive::Accepted;
@@ -31,6 +32,8 @@ pub(crate) struct Published {
     pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
     /// Its generation.
     pub(crate) generation: watch::Receiver<u64>,
+    /// What stands, for executors that show it: restored at the start, then as of the last tick.
+    pub(crate) standings: watch::Receiver<Arc<Standings>>,
 }
 
 /// The ends of the channels that the shell reads and writes.
@@ -62,6 +65,7 @@ pub(crate) struct Shell {
     keeping: Keeping,
     snapshot: Arc<ArcSwap<Snapshot>>,
     generation: watch::Sender<u64>,
+    standings: watch::Sender<Arc<Standings>>,
     offered: BTreeSet<u128>,
     checkpointed_at: Timestamp,
     /// Number of the newest decision looked at.
@@ -111,15 +115,18 @@ impl Shell {
             ..first
         }));
         let (generation, receiver) = watch::channel(0);
+        let (standings, shown) = watch::channel(Arc::clone(&snapshot.load().standings));
         let published = Published {
             snapshot: Arc::clone(&snapshot),
             generation: receiver,
+            standings: shown,
         };
         let shell = Self {
             engine,
             keeping,
             snapshot,
             generation,
+            standings,
             offered: BTreeSet::new(),
             checkpointed_at: Timestamp::EPOCH,
             decisions_seen,
@@ -207,9 +214,21 @@ impl Shell {
             self.checkpoint();
         }
         let generation = snapshot.generation;
+        self.show(&snapshot.standings);
         self.snapshot.store(Arc::new(snapshot));
         self.generation.send_replace(generation);
         self.offer(effects);
+    }
+
+    /// Wakes executors when what stands has changed.
+    fn show(&self, standings: &Arc<Standings>) {
+        self.standings.send_if_modified(|shown| {
+            let has_changed = !Arc::ptr_eq(shown, standings);
+            if has_changed {
+                *shown = Arc::clone(standings);
+            }
+            has_changed
+        });
     }
 
     /// Whether a Halt was latched or cleared since the last look.

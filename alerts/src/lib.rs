@@ -1,21 +1,27 @@
-//! ACTS. Everything that goes out: signed webhooks with retries.
+//! ACTS. Everything that goes out: signed webhooks with retries, and what stands to Alertmanagers, again and again.
 //!
-//! - **In / out**: [`engine::input::Effect`] in; HTTP requests and [`engine::input::EffectDone`] out.
-//! - **Does not know**: why; an effect holds everything, executors make no choices.
-//! - **Owns**: one task and one bounded queue per endpoint; nothing durable: the engine's outbox is, and hands
-//!   undelivered effects over again after a restart, with the same `webhook-id`.
-//! - **Limits**: [`QUEUE_MAX`] waiting messages an endpoint (more stay in the engine's outbox), [`AT_ONCE`] requests
-//!   at a time, 20 KB a message.
-//! - **Sources**: Standard Webhooks 1.0.0 (signatures, response codes, schedule).
-//! - **Read next**: [`outbox`], [`schedule`], [`payload`].
+//! - **In / out**: [`engine::input::Effect`] and [`engine::standing::Standings`] in; HTTP requests and
+//!   [`engine::input::EffectDone`] out.
+//! - **Does not know**: why; an effect holds everything and a standing row says where it is shown. Executors make no choices.
+//! - **Owns**: one task and one bounded queue per webhook, one task per address of an Alertmanager; nothing durable: the
+//!   engine's outbox and what stands are in its checkpoint. After a restart undelivered effects come again, with the same
+//!   `webhook-id`, and everything that stands is shown at once.
+//! - **Limits**: [`QUEUE_MAX`] waiting messages a webhook (more are given up and listed), [`AT_ONCE`] requests
+//!   at a time, 20 KB a message; [`alertmanager::AT_ONCE`] alerts a request.
+//! - **Sources**: Standard Webhooks 1.0.0 (signatures, response codes, schedule); Alertmanager API v2.
+//! - **Read next**: [`outbox`], [`schedule`], [`payload`], [`alertmanager`].
 
+pub mod alertmanager;
 pub mod outbox;
 pub mod payload;
+pub mod request;
 pub mod schedule;
+pub mod webhook;
 
-/// Most messages that wait for one endpoint in memory.
-pub const QUEUE_MAX: usize = 1_024;
-/// Most requests to one endpoint at a time.
+/// Most messages that wait for one webhook in memory: more than the engine's outbox holds, so that one which wants nothing
+/// delays nobody else.
+pub const QUEUE_MAX: usize = 12_000;
+/// Most requests to one webhook at a time.
 pub const AT_ONCE: usize = 4;
 
 /// A configured webhook.
@@ -29,6 +35,13 @@ pub struct Endpoint {
     pub secret: Option<String>,
     /// Events it wants (`alert.firing`, `gate.halt`, ...); empty = all.
     pub events: Vec<String>,
+}
+
+impl Endpoint {
+    /// Whether it is told of `event`.
+    pub fn wants(&self, event: &str) -> bool {
+        self.events.is_empty() || self.events.iter().any(|wanted| wanted == event)
+    }
 }
 
 impl std::fmt::Debug for Endpoint {
@@ -54,7 +67,7 @@ pub enum Error {
         source: standardwebhooks::WebhookError,
     },
     /// The URL cannot be used.
-    #[error("webhook `{name}`: expected an http or https URL, got `{url}`")]
+    #[error("endpoint `{name}`: expected an http or https URL, got `{url}`")]
     Url {
         /// Endpoint.
         name: String,

@@ -1,14 +1,15 @@
 //! Delivers effects: one task per endpoint, so that a slow one delays nobody else.
 
 use crate::schedule::{Outcome, outcome, wait_before};
-use crate::{AT_ONCE, Endpoint, Error, QUEUE_MAX, payload};
+use crate::webhook::Webhook;
+use crate::{AT_ONCE, Endpoint, Error, QUEUE_MAX, request};
 use engine::input::{Effect, EffectDone, EffectKind, Input, Notification};
-use engine::time::{NANOS_PER_SEC, Timestamp};
-use standardwebhooks::Webhook;
+use engine::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -16,8 +17,6 @@ use tokio_util::time::DelayQueue;
 use tracing::Instrument;
 use tracing::field::Empty;
 
-/// Longest wait for an answer.
-const TIMEOUT: Duration = Duration::from_secs(15);
 /// Wait of an overloaded endpoint that names none.
 const THROTTLE: Duration = Duration::from_secs(30);
 
@@ -32,17 +31,16 @@ pub async fn run(
     clock: fn() -> Timestamp,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    let client = reqwest::Client::builder()
-        .timeout(TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none())
-        .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(Error::Client)?;
+    let client = request::client()?;
     let mut queues = BTreeMap::new();
     let mut wanted = BTreeMap::new();
     let mut tasks = JoinSet::new();
     for endpoint in endpoints {
-        let sender = Sender::new(&endpoint, client.clone(), clock)?;
+        let sender = Sender {
+            client: client.clone(),
+            webhook: Webhook::new(&endpoint)?,
+            clock,
+        };
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         queues.insert(endpoint.name.clone(), queue);
         wanted.insert(endpoint.name.clone(), endpoint.events);
@@ -80,19 +78,21 @@ pub async fn run(
             .await;
             continue;
         }
-        match queues.get(&endpoint) {
-            // A full queue pushes back: the engine keeps the effect in its outbox meanwhile.
-            Some(queue) => drop(queue.send(message).await),
-            None => {
-                report(
-                    &done,
-                    &message,
-                    false,
-                    format!("no webhook is called `{endpoint}`"),
-                )
-                .await
-            }
-        }
+        let refused = match queues.get(&endpoint) {
+            // Never waited for: one endpoint's backlog must not delay another's messages.
+            Some(queue) => match queue.try_send(message) {
+                Ok(()) => continue,
+                Err(TrySendError::Full(message)) => (
+                    message,
+                    format!("more than {QUEUE_MAX} messages wait for `{endpoint}`"),
+                ),
+                Err(TrySendError::Closed(message)) => {
+                    (message, format!("nothing is sent to `{endpoint}` any more"))
+                }
+            },
+            None => (message, format!("no webhook is called `{endpoint}`")),
+        };
+        report(&done, &refused.0, false, refused.1).await;
     }
     drop(queues);
     tasks.join_all().await;
@@ -117,86 +117,29 @@ async fn report(done: &mpsc::Sender<Input>, message: &Message, delivered: bool, 
     drop(done.send(Input::EffectDone(outcome)).await);
 }
 
-/// Signs and posts.
+/// Posts to one webhook.
 struct Sender {
     client: reqwest::Client,
-    url: reqwest::Url,
-    webhook: Option<Webhook>,
+    webhook: Webhook,
     clock: fn() -> Timestamp,
 }
 
 impl Sender {
-    fn new(
-        endpoint: &Endpoint,
-        client: reqwest::Client,
-        clock: fn() -> Timestamp,
-    ) -> Result<Self, Error> {
-        let bad_url = || Error::Url {
-            name: endpoint.name.clone(),
-            url: endpoint.url.clone(),
-        };
-        let url = reqwest::Url::parse(&endpoint.url).map_err(|_| bad_url())?;
-        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-            return Err(bad_url());
-        }
-        let webhook = match &endpoint.secret {
-            Some(secret) => Some(Webhook::new(secret).map_err(|source| Error::Secret {
-                name: endpoint.name.clone(),
-                source,
-            })?),
-            None => None,
-        };
-        Ok(Self {
-            client,
-            url,
-            webhook,
-            clock,
-        })
-    }
-
     async fn post(&self, message: &Message) -> (Outcome, String) {
-        let body = payload::body(&message.notification);
-        let id = format!("msg_{:032x}", message.id);
-        let seconds = (self.clock)().0 / NANOS_PER_SEC;
-        let mut request = self
-            .client
-            .post(self.url.clone())
-            .header("content-type", "application/json")
-            .header(standardwebhooks::HEADER_WEBHOOK_ID, &id)
-            .header(
-                standardwebhooks::HEADER_WEBHOOK_TIMESTAMP,
-                seconds.to_string(),
-            );
-        if let Some(webhook) = &self.webhook {
-            match webhook.sign(&id, i64::try_from(seconds).unwrap_or(i64::MAX), &body) {
-                Ok(signature) => {
-                    request = request.header(standardwebhooks::HEADER_WEBHOOK_SIGNATURE, signature);
-                }
-                Err(error) => return (Outcome::Failed, format!("cannot sign: {error}")),
-            }
-        }
-        match request.body(body).send().await {
-            Ok(response) => {
-                let status = response.status().as_u16();
-                tracing::Span::current().record("http.response.status_code", status);
-                let retry_after = response
-                    .headers()
-                    .get("retry-after")
-                    .and_then(|v| v.to_str().ok());
-                (outcome(status, retry_after), format!("status {status}"))
-            }
-            Err(error) => (Outcome::Failed, cause(&error)),
+        let now = (self.clock)();
+        let request = self.webhook.request(message.id, &message.notification, now);
+        let sent = match request {
+            Ok(request) => request.send(&self.client).await,
+            Err(error) => Err(error),
+        };
+        match sent {
+            Ok(answer) => (
+                outcome(answer.status, answer.retry_after.as_deref()),
+                answer.words(),
+            ),
+            Err(error) => (Outcome::Failed, error),
         }
     }
-}
-
-/// The innermost cause: `connection refused` says more than `error sending request`.
-fn cause(error: &dyn std::error::Error) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }
 
 /// One endpoint's task.
@@ -249,7 +192,7 @@ impl Worker {
                     "webhook",
                     otel.kind = "client",
                     http.request.method = "POST",
-                    server.address = sender.url.host_str(),
+                    server.address = sender.webhook.host(),
                     http.request.resend_count = message.attempts,
                     http.response.status_code = Empty,
                 );

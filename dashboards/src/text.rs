@@ -1,5 +1,6 @@
 //! Names and numbers as shown. Names come from telemetry: nothing in them may do anything.
 
+use engine::inert::visible;
 use engine::slo::Ratio;
 use engine::time::Timestamp;
 
@@ -28,23 +29,6 @@ fn cut(text: &str, chars_max: usize) -> String {
         shown.push('…');
     }
     shown
-}
-
-/// Control, bidirectional, zero-width, tag and line-separating characters become U+FFFD.
-fn visible(character: char) -> char {
-    match character {
-        '\u{ad}'
-        | '\u{61c}'
-        | '\u{180e}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{feff}'
-        | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e007f}' => '\u{fffd}',
-        character if character.is_control() => '\u{fffd}',
-        character => character,
-    }
 }
 
 /// `12,345`.

@@ -188,7 +188,7 @@ pub struct BurnTier {
     pub short_secs: u64,
     /// How long the condition must hold before it fires, s.
     pub for_secs: u64,
-    /// Names of the notification targets; empty = every configured webhook.
+    /// Names of the notification targets; empty = every configured webhook and Alertmanager.
     pub targets: Vec<String>,
 }
 
@@ -356,10 +356,13 @@ pub struct Definitions {
     pub slos: BTreeMap<SloId, Slo>,
     /// Policies by service.
     pub services: BTreeMap<ServiceId, ServicePolicy>,
-    /// Notification targets by name: the configured webhook an AlertNotificationTarget's `target` names.
+    /// Notification targets by name: the configured webhook or Alertmanager an AlertNotificationTarget's `target` names.
     pub targets: BTreeMap<String, String>,
     /// Names of the configured webhooks, in order: where a notification goes when its policy names no target.
     pub endpoints: Vec<String>,
+    /// Names of the configured Alertmanagers, in order: they are shown what stands ([`crate::standing`]).
+    #[serde(default)]
+    pub alertmanagers: Vec<String>,
     /// The exclusion rule.
     pub exclusion: ExclusionRule,
 }

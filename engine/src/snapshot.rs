@@ -8,6 +8,7 @@ use crate::gate::answer::{Answer, ServiceGate};
 use crate::identity::{Revision, RevisionId, ServiceId, ServiceKey};
 use crate::input::{Gap, Problem};
 use crate::slo::{Severity, Slo, SloId};
+use crate::standing::Standings;
 use crate::store::StoreView;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -311,6 +312,8 @@ pub struct Snapshot {
     pub decisions: Vec<Arc<Decision>>,
     /// Alerts that are not inactive, newest transition first; resolved ones for 24 h.
     pub alerts: Vec<Arc<AlertRow>>,
+    /// What stands, for receivers that are shown it again and again.
+    pub standings: Arc<Standings>,
     /// Newest events, newest first, at most 1,000.
     pub events: Arc<Vec<EventRow>>,
     /// The engine itself.

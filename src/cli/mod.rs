@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand.
 
+mod alerts;
 mod client;
 mod completion;
 mod demo;
@@ -29,6 +30,7 @@ enum Command {
     Validate(validate::ValidateArgs),
     Gate(gate::GateArgs),
     Status(status::StatusArgs),
+    Alerts(alerts::AlertsArgs),
     Replay(replay::ReplayArgs),
     Loadgen(loadgen::LoadgenArgs),
     Completion(completion::CompletionArgs),
@@ -45,6 +47,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Demo(args) => on_runtime(async move { args.run().await }),
         Command::Gate(args) => on_runtime(async move { args.run().await }),
         Command::Status(args) => on_runtime(async move { args.run().await }),
+        Command::Alerts(args) => on_runtime(async move { args.run().await }),
         Command::Loadgen(args) => on_runtime(async move { args.run().await }),
     }
 }

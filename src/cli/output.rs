@@ -1,5 +1,8 @@
 //! How commands print: tables for people, JSON for programs, color only where it is wanted.
 
+/// For names from telemetry: nothing in them may move the cursor.
+pub(crate) use engine::inert::inert;
+
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
 use std::io::IsTerminal;
@@ -36,13 +39,6 @@ pub(crate) fn verdict(word: &str) -> String {
         _ => "1;33",
     };
     colored(&word.to_uppercase(), ansi)
-}
-
-/// `text` without control characters (names come from telemetry: nothing in them may move the cursor).
-pub(crate) fn inert(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
 }
 
 /// A plain table.

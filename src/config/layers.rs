@@ -49,6 +49,14 @@ pub(crate) struct ConfigArgs {
 }
 
 impl ConfigArgs {
+    /// As given by `--config` alone.
+    pub(crate) fn of_file(config: Option<PathBuf>) -> Self {
+        Self {
+            config,
+            ..Self::default()
+        }
+    }
+
     /// (setting, flag as shown, value) of every flag given; what `--set` cannot be is a problem.
     fn given(&self, known: &[String], report: &Report) -> Vec<(String, String, String)> {
         let named = [
@@ -225,13 +233,19 @@ fn check(config: &Config, layers: &Layers<'_>) {
             "or the largest request could never be admitted",
         );
     }
-    for (index, hook) in config.webhooks.iter().enumerate() {
-        if config.webhooks[..index]
-            .iter()
-            .any(|other| other.name == hook.name)
-        {
-            let message = format!("expected each name once, got `{}` again", hook.name);
-            layers.error("webhooks", message, "rename one of them");
+    check_names(config, layers);
+}
+
+/// Definitions name webhooks and Alertmanagers alike: a name means one of them.
+fn check_names(config: &Config, layers: &Layers<'_>) {
+    let webhooks = config.webhooks.iter().map(|one| ("webhooks", &one.name));
+    let alertmanagers = config.alertmanagers.iter();
+    let alertmanagers = alertmanagers.map(|one| ("alertmanagers", &one.name));
+    let mut known = std::collections::BTreeSet::new();
+    for (path, name) in webhooks.chain(alertmanagers) {
+        if !known.insert(name) {
+            let message = format!("expected each name once, got `{name}` again");
+            layers.error(path, message, "rename one of them");
         }
     }
 }

@@ -96,6 +96,15 @@ webhooks:
     url: ftp://x
     secret: whsec_dG9wIHNlY3JldA==
     events: [alert.fire]
+alertmanagers:
+  - name: b
+    token: c2VjcmV0
+    urls: []
+  - {name: c, url: 'http://c', resend: 2h}
+  - {name: d, url: 'http://d', hold: 3m}
+  - {name: e, url: 'http://u:p@e', labels: {severity: x}}
+  - {name: f, url: 'http://f', labels: {severity: x}}
+  - {name: g, url: 'http://g', labels: {1a: x}}
 folder_threads: 65
 ";
     let loaded = load_with(
@@ -106,12 +115,12 @@ folder_threads: 65
     assert_eq!(loaded.config, None);
     let text = messages(&loaded).join("\n");
     assert!(
-        !text.contains("dG9wIHNlY3JldA"),
+        !text.contains("dG9wIHNlY3JldA") && !text.contains("c2VjcmV0"),
         "a secret is never repeated"
     );
     let expected = "\
 error: --set: expected SETTING=VALUE with a known setting, got `nothing`
-  hint: settings: listen.grpc, listen.http, listen.api, definitions, strict_definitions, data_dir, record, token_file, allow_insecure_listen, folder_threads, store.bytes, limits.request_bytes, limits.in_flight_bytes, limits.connections, limits.body_timeout, limits.idle_timeout, limits.dedup_bytes, exclude, webhooks
+  hint: settings: listen.grpc, listen.http, listen.api, external_url, definitions, strict_definitions, data_dir, record, token_file, allow_insecure_listen, folder_threads, store.bytes, limits.request_bytes, limits.in_flight_bytes, limits.connections, limits.body_timeout, limits.idle_timeout, limits.dedup_bytes, exclude, webhooks, alertmanagers
 error: TIDEGATE_LIMITS_CONNECTIONS: limits.connections: expected a whole number from 1 to 1000000, got `many`
 error: t.yaml:2:9: listen.grpc: expected an IP address and a port, such as `127.0.0.1:4317`, got `everywhere`
 error: t.yaml:5:3: store.bites: expected a known field, got `bites`
@@ -124,8 +133,53 @@ error: t.yaml:10:10: webhooks[0].url: expected an http or https URL, got `ftp://
 error: t.yaml:11:13: webhooks[0].secret: expected no secret in this file, got one
   hint: put it into a file and name that as `secret_file`
 error: t.yaml:12:14: webhooks[0].events[0]: expected one of alert.firing, alert.escalated, alert.resolved, gate.halt, gate.latch_cleared, got `alert.fire`
-error: t.yaml:13:17: folder_threads: expected a whole number from 0 to 64, got `65`";
+error: t.yaml:14:5: alertmanagers[0]: expected either `url` or `urls`
+  hint: write `url: http://alertmanager:9093`, or `urls` with every member of a cluster
+error: t.yaml:15:12: alertmanagers[0].token: expected no token in this file, got one
+  hint: put it into a file and name that as `token_file`
+error: t.yaml:17:40: alertmanagers[1].resend: expected a duration from `1s` to `1h`, got `2h`
+error: t.yaml:18:38: alertmanagers[2].hold: expected at least 4 times `resend`, got `3m`
+  hint: alerts would end because of a few lost deliveries
+error: t.yaml:19:20: alertmanagers[3].url: expected a URL without user and password, got one with them
+  hint: use a `secret_file` or a `token_file`
+error: t.yaml:20:41: alertmanagers[4].labels.severity: expected a name that Tidegate does not write itself, got `severity`
+  hint: choose another name
+error: t.yaml:21:41: alertmanagers[5].labels.1a: expected a label name, got `1a`
+  hint: letters, digits and `_`, not a digit first
+error: t.yaml:22:17: folder_threads: expected a whole number from 0 to 64, got `65`";
     assert_eq!(text, expected);
+}
+
+#[test]
+fn an_alertmanager_has_defaults_and_its_own_name() {
+    let file = "\
+data_dir: /d
+webhooks: [{name: a, url: 'http://a'}]
+alertmanagers: [{name: b, url: 'http://b/path', labels: {cluster: eu-1}}, {name: c, urls: ['http://c', 'http://d'], resend: 10s, hold: 40s}]
+";
+    let loaded = load_with(file, &[], &[]);
+    assert_eq!(messages(&loaded), Vec::<String>::new());
+    let config = loaded.config.unwrap();
+    let made = crate::serve::alertmanagers(&config, "http://pages");
+    let secs = |at: usize| [made[at].resend.as_secs(), made[at].hold.as_secs()];
+    assert_eq!(secs(0), [60, 24 * 3_600]);
+    assert_eq!(secs(1), [10, 40]);
+    assert_eq!(made[1].urls, ["http://c", "http://d"]);
+    assert_eq!(made[0].labels["cluster"], "eu-1");
+    let forgetful = load_with(&file.replace("data_dir: /d\n", ""), &[], &[]);
+    let made = crate::serve::alertmanagers(&forgetful.config.unwrap(), "http://pages");
+    assert_eq!(
+        made[0].hold.as_secs(),
+        3_600,
+        "a restart forgets what to end"
+    );
+    let twice = load_with(&file.replace("name: b", "name: a"), &[], &[]);
+    assert_eq!(
+        messages(&twice),
+        [
+            "error: t.yaml:3:16: alertmanagers: expected each name once, got `a` again\n  hint: rename one of them"
+        ]
+    );
 }
 
 #[test]
@@ -191,7 +245,7 @@ fn the_example_is_fresh_and_valid() {
     let loaded = load_with(&uncommented.join("\n"), &[], &[]);
     assert_eq!(messages(&loaded), Vec::<String>::new());
     let config = loaded.config.unwrap();
-    assert_eq!(config.webhooks.len(), 1);
+    assert_eq!((config.webhooks.len(), config.alertmanagers.len()), (1, 1));
     assert!(
         config.definitions.is_some() && config.data_dir.is_some() && config.token_file.is_some()
     );

@@ -1,9 +1,10 @@
-//! Values as people write them: sizes, durations, addresses, webhooks.
+//! Values as people write them: sizes, durations, addresses, webhooks, Alertmanagers.
 
 use super::layers::Leaf;
 use engine::slo::ExclusionRule;
 use ingest::definitions::reader::Field;
 use ingest::definitions::sli::read_matches;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,6 +37,34 @@ pub(crate) struct Webhook {
     /// Events it is sent; empty = all.
     pub(crate) events: Vec<String>,
 }
+
+/// One Alertmanager, or one cluster of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Alertmanager {
+    /// Name: what definitions and status call it.
+    pub(crate) name: String,
+    /// Base addresses.
+    pub(crate) urls: Vec<String>,
+    /// How often everything is posted.
+    pub(crate) resend: Duration,
+    /// How long an alert is believed without hearing more; `None`: by whether there is a data directory.
+    pub(crate) hold: Option<Duration>,
+    /// File with a bearer token.
+    pub(crate) token_file: Option<PathBuf>,
+    /// Labels of every alert.
+    pub(crate) labels: BTreeMap<String, String>,
+}
+
+/// An http or https address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Url(pub(crate) String);
+
+/// Resend interval of an Alertmanager that names none: Prometheus's.
+const RESEND: Duration = Duration::from_secs(60);
+/// Shortest and longest one.
+const RESEND_LIMITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3_600)];
+/// `hold` is at least so many resend intervals: three may be lost.
+const HOLD_RESENDS: u32 = 4;
 
 /// Names of events ([`engine::input::Notification::event`]).
 const EVENTS: [&str; 5] = [
@@ -208,6 +237,130 @@ fn read_webhook(field: &Field<'_>) -> Option<Webhook> {
     })
 }
 
+impl Leaf for Option<Url> {
+    fn leaf(field: &Field<'_>) -> Option<Self> {
+        read_url(field).map(|url| Some(Url(url)))
+    }
+
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
+}
+
+impl Leaf for Vec<Alertmanager> {
+    fn leaf(field: &Field<'_>) -> Option<Self> {
+        let items = field.list()?;
+        let read: Vec<Option<Alertmanager>> = items.iter().map(read_alertmanager).collect();
+        read.into_iter().collect()
+    }
+
+    fn absent() -> Option<Self> {
+        Some(Vec::new())
+    }
+}
+
+fn read_alertmanager(field: &Field<'_>) -> Option<Alertmanager> {
+    let mut fields = field.map()?;
+    let name = fields.require("name", "a name");
+    let (url, urls) = (fields.get("url"), fields.get("urls"));
+    let (resend, hold) = (fields.get("resend"), fields.get("hold"));
+    let (token_file, labels) = (fields.get("token_file"), fields.get("labels"));
+    if let Some(token) = fields.get("token") {
+        // Its value must not be repeated in a message.
+        token.error(
+            "expected no token in this file, got one",
+            "put it into a file and name that as `token_file`",
+        );
+    }
+    fields.finish(true);
+    let name = name.and_then(|name| name.name().map(str::to_owned));
+    let urls = match (url, urls) {
+        (Some(url), None) => vec![read_url(&url)?],
+        (None, Some(urls)) => {
+            let read: Option<Vec<String>> = urls.list()?.iter().map(read_url).collect();
+            read?
+        }
+        _ => Vec::new(),
+    };
+    if urls.is_empty() {
+        field.error(
+            "expected either `url` or `urls`",
+            "write `url: http://alertmanager:9093`, or `urls` with every member of a cluster",
+        );
+        return None;
+    }
+    let resend = match resend {
+        Some(resend) => read_resend(&resend)?,
+        None => RESEND,
+    };
+    let hold = match hold {
+        Some(hold) => Some(read_hold(&hold, resend)?),
+        None => None,
+    };
+    let token_file = match token_file {
+        Some(file) => Some(PathBuf::from(file.name()?)),
+        None => None,
+    };
+    let labels = match labels {
+        Some(labels) => read_labels(&labels)?,
+        None => BTreeMap::new(),
+    };
+    Some(Alertmanager {
+        name: name?,
+        urls,
+        resend,
+        hold,
+        token_file,
+        labels,
+    })
+}
+
+fn read_resend(field: &Field<'_>) -> Option<Duration> {
+    let Span(resend) = Span::leaf(field)?;
+    let [least, most] = RESEND_LIMITS;
+    if !(least..=most).contains(&resend) {
+        field.expected("a duration from `1s` to `1h`", "");
+        return None;
+    }
+    Some(resend)
+}
+
+fn read_hold(field: &Field<'_>, resend: Duration) -> Option<Duration> {
+    let Span(hold) = Span::leaf(field)?;
+    if hold < resend * HOLD_RESENDS {
+        field.expected(
+            &format!("at least {HOLD_RESENDS} times `resend`"),
+            "alerts would end because of a few lost deliveries",
+        );
+        return None;
+    }
+    Some(hold)
+}
+
+fn read_labels(field: &Field<'_>) -> Option<BTreeMap<String, String>> {
+    let mut labels = BTreeMap::new();
+    for (name, value) in field.map()?.all() {
+        let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !is_name {
+            value.key_error(
+                format!("expected a label name, got `{name}`"),
+                "letters, digits and `_`, not a digit first",
+            );
+            return None;
+        }
+        if alerts::alertmanager::payload::OWN_LABELS.contains(&name) {
+            value.key_error(
+                format!("expected a name that Tidegate does not write itself, got `{name}`"),
+                "choose another name",
+            );
+            return None;
+        }
+        labels.insert(name.to_owned(), value.name()?.to_owned());
+    }
+    Some(labels)
+}
+
 fn read_url(field: &Field<'_>) -> Option<String> {
     let text = field.text()?;
     let url = reqwest::Url::parse(text).ok();
@@ -221,7 +374,7 @@ fn read_url(field: &Field<'_>) -> Option<String> {
     if url.is_some_and(|url| !url.username().is_empty() || url.password().is_some()) {
         field.error(
             "expected a URL without user and password, got one with them",
-            "use a `secret_file`",
+            "use a `secret_file` or a `token_file`",
         );
         return None;
     }

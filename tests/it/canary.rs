@@ -96,7 +96,8 @@ pub(crate) struct Traffic {
 struct Orders {
     http: String,
     services: Vec<String>,
-    failing: BTreeSet<String>,
+    released: BTreeSet<String>,
+    mended: BTreeSet<String>,
 }
 
 impl Traffic {
@@ -105,7 +106,8 @@ impl Traffic {
         let orders = Arc::new(Mutex::new(Orders {
             http: http.to_owned(),
             services: services.to_vec(),
-            failing: BTreeSet::new(),
+            released: BTreeSet::new(),
+            mended: BTreeSet::new(),
         }));
         let stop = CancellationToken::new();
         let (read, stopped) = (Arc::clone(&orders), stop.clone());
@@ -120,7 +122,13 @@ impl Traffic {
     /// From now on `service` has a revision `v2` that fails, too.
     pub(crate) fn release(&self, service: &str) {
         let mut orders = self.orders.lock().unwrap();
-        orders.failing.insert(service.to_owned());
+        orders.released.insert(service.to_owned());
+    }
+
+    /// From now on the revision `v2` of `service` serves as well as `v1`.
+    pub(crate) fn mend(&self, service: &str) {
+        let mut orders = self.orders.lock().unwrap();
+        orders.mended.insert(service.to_owned());
     }
 
     /// The server came back on another port.
@@ -149,8 +157,9 @@ async fn go_on(orders: &Mutex<Orders>, stop: &CancellationToken) {
                 ]
             };
             all.push(resource_spans(&revision("v1"), GOOD, false));
-            if orders.failing.contains(service) {
-                all.push(resource_spans(&revision("v2"), BAD, true));
+            if orders.released.contains(service) {
+                let is_failed = !orders.mended.contains(service);
+                all.push(resource_spans(&revision("v2"), BAD, is_failed));
             }
         }
         // While the server is down its spans are lost, as with any exporter that gives up.

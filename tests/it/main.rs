@@ -1,6 +1,9 @@
 //! End to end: the real binary over loopback sockets, and the rules of the house.
 
+mod alertmanager;
 mod architecture;
+#[path = "../support/burning.rs"]
+mod burning;
 mod canary;
 mod commands;
 mod definitions;

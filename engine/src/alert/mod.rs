@@ -56,7 +56,7 @@ pub struct AlertTransition {
     pub change: AlertChange,
     /// The alert after it.
     pub row: Arc<AlertRow>,
-    /// Targets of every tier that fires (that fired, when resolved); empty = every configured webhook.
+    /// Targets of every tier that fires (that fired, when resolved); empty = every configured endpoint.
     pub targets: Vec<String>,
 }
 

@@ -4,8 +4,9 @@
 //! `apply` never fails and never blocks. Span data changes verdicts only at [`Input::Tick`]; everything that happens
 //! there happens in one fixed order: registry, SLOs, gate, then what follows from both.
 
-mod notify;
+pub mod notify;
 mod publish;
+mod stand;
 
 use crate::delta::{Counter, Delta};
 use crate::gate::{GateFacts, GateMachine};
@@ -18,6 +19,7 @@ use crate::registry::{Discovery, Registry};
 use crate::slo::Definitions;
 use crate::slo_machine::{SloFacts, SloMachine};
 use crate::snapshot::{Decision, EventRow, ServiceRow};
+use crate::standing::Standings;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -45,6 +47,7 @@ pub struct Decider {
     gate: GateMachine,
     events: VecDeque<EventRow>,
     outbox: BTreeMap<u128, Effect>,
+    standings: Arc<Standings>,
     counters: BTreeMap<Counter, u64>,
     gaps: Vec<Gap>,
     event_ids: VecDeque<String>,
@@ -173,6 +176,7 @@ impl Decider {
         );
         self.definitions = definitions;
         self.definitions_loaded_at = self.now;
+        self.redirect_standing();
         self.event("definitions.loaded", "", text);
     }
 
@@ -318,6 +322,7 @@ impl Decider {
         for transition in self.gate.tick(self.now, facts) {
             self.decided(&transition, effects);
         }
+        self.stand();
         self.has_ticked = true;
         self.generation += 1;
     }

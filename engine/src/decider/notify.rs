@@ -7,6 +7,9 @@ use crate::hash::blake3_128;
 use crate::input::{Effect, EffectKind, Notification, Subject};
 use crate::slo::Severity;
 use crate::slo_machine::{AlertChange, AlertTransition};
+use crate::snapshot::{AlertRow, Decision};
+use crate::standing::decision_text;
+use crate::time::Timestamp;
 use std::sync::Arc;
 
 impl Decider {
@@ -16,30 +19,15 @@ impl Decider {
         transition: &AlertTransition,
         effects: &mut Vec<Effect>,
     ) {
+        self.stand_alert(transition);
+        let notification = of_alert(transition.change, &transition.row, self.now);
         let row = &transition.row;
-        let (event, verb) = match transition.change {
-            AlertChange::Fired => ("alert.firing", "burns its error budget"),
-            AlertChange::Escalated => ("alert.escalated", "burns its error budget faster"),
-            AlertChange::Resolved => ("alert.resolved", "no longer burns its error budget"),
-        };
         self.event(
-            event,
+            &notification.event,
             &row.service.name,
             format!("{}: {}", row.slo, row.text),
         );
-        let notification = Notification {
-            event: event.to_owned(),
-            severity: row.severity,
-            title: format!(
-                "{} {verb} ({}, {})",
-                row.service.name,
-                row.slo,
-                row.severity.name()
-            ),
-            text: row.text.clone(),
-            at: self.now,
-            subject: Subject::Alert(Arc::clone(row)),
-        };
+        let event = notification.event.clone();
         let cause = [
             &row.id.to_le_bytes()[..],
             event.as_bytes(),
@@ -52,6 +40,7 @@ impl Decider {
     /// A gate decision was recorded; people hear of latched Halts and cleared latches.
     pub(super) fn decided(&mut self, transition: &GateTransition, effects: &mut Vec<Effect>) {
         let decision = &transition.decision;
+        self.stand_halt(transition);
         let answer = &decision.answer;
         let reason = answer.reasons.first().map_or("", String::as_str);
         let kind = match answer.verdict {
@@ -67,38 +56,10 @@ impl Decider {
             answer.code.name()
         );
         self.event(kind, &answer.service.name, text);
-        let (event, title) = if decision.latched {
-            (
-                "gate.halt",
-                format!(
-                    "HALT {} {}: {}",
-                    answer.service.name,
-                    answer.candidate,
-                    answer.code.name()
-                ),
-            )
-        } else if decision.cleared_reason.is_empty() {
-            return;
-        } else {
-            let title = format!(
-                "halt of {} {} cleared: {}",
-                answer.service.name, answer.candidate, decision.cleared_reason
-            );
-            ("gate.latch_cleared", title)
-        };
-        let mut lines = answer.reasons.clone();
-        if !answer.counterfactual.is_empty() {
-            lines.push(answer.counterfactual.clone());
+        if decision.latched || !decision.cleared_reason.is_empty() {
+            let notification = of_latch(decision, self.now);
+            self.notify(&decision.id.to_le_bytes(), &[], notification, effects);
         }
-        let notification = Notification {
-            event: event.to_owned(),
-            severity: Severity::Page,
-            title,
-            text: lines.join("\n"),
-            at: self.now,
-            subject: Subject::Decision(Arc::clone(decision)),
-        };
-        self.notify(&decision.id.to_le_bytes(), &[], notification, effects);
     }
 
     /// Plans one effect per endpoint and keeps it in the outbox until it is reported done.
@@ -132,20 +93,82 @@ impl Decider {
         }
     }
 
-    /// The webhooks that `targets` name; all configured ones when there are none or nothing they name exists.
+    /// The webhooks that `targets` name, or all.
     fn endpoints_of(&self, targets: &[String]) -> Vec<String> {
-        let configured = &self.definitions.endpoints;
+        let mut chosen = self.chosen(targets);
+        chosen.retain(|name| self.definitions.endpoints.contains(name));
+        chosen
+    }
+
+    /// The Alertmanagers that `targets` name, or all.
+    pub(super) fn alertmanagers_of(&self, targets: &[String]) -> Vec<String> {
+        let mut chosen = self.chosen(targets);
+        chosen.retain(|name| self.definitions.alertmanagers.contains(name));
+        chosen
+    }
+
+    /// The configured endpoints that `targets` name; all when there are none or nothing they name exists.
+    fn chosen(&self, targets: &[String]) -> Vec<String> {
+        let (webhooks, alertmanagers) =
+            (&self.definitions.endpoints, &self.definitions.alertmanagers);
         let named = |target: &String| {
             let endpoint = self.definitions.targets.get(target).unwrap_or(target);
-            configured.contains(endpoint).then(|| endpoint.clone())
+            let is_configured = webhooks.contains(endpoint) || alertmanagers.contains(endpoint);
+            is_configured.then(|| endpoint.clone())
         };
         let mut chosen: Vec<String> = targets.iter().filter_map(named).collect();
         chosen.sort();
         chosen.dedup();
         if chosen.is_empty() {
-            configured.clone()
+            [webhooks.as_slice(), alertmanagers].concat()
         } else {
             chosen
         }
+    }
+}
+
+/// What people are told of a change of an alert.
+pub fn of_alert(change: AlertChange, row: &Arc<AlertRow>, at: Timestamp) -> Notification {
+    let (event, verb) = match change {
+        AlertChange::Fired => ("alert.firing", "burns its error budget"),
+        AlertChange::Escalated => ("alert.escalated", "burns its error budget faster"),
+        AlertChange::Resolved => ("alert.resolved", "no longer burns its error budget"),
+    };
+    Notification {
+        event: event.to_owned(),
+        severity: row.severity,
+        title: format!(
+            "{} {verb} ({}, {})",
+            row.service.name,
+            row.slo,
+            row.severity.name()
+        ),
+        text: row.text.clone(),
+        at,
+        subject: Subject::Alert(Arc::clone(row)),
+    }
+}
+
+/// What people are told of a Halt that was latched, or cleared.
+pub fn of_latch(decision: &Arc<Decision>, at: Timestamp) -> Notification {
+    let answer = &decision.answer;
+    let (service, candidate) = (&answer.service.name, &answer.candidate);
+    let (event, title) = if decision.latched {
+        let code = answer.code.name();
+        ("gate.halt", format!("HALT {service} {candidate}: {code}"))
+    } else {
+        let reason = &decision.cleared_reason;
+        (
+            "gate.latch_cleared",
+            format!("halt of {service} {candidate} cleared: {reason}"),
+        )
+    };
+    Notification {
+        event: event.to_owned(),
+        severity: Severity::Page,
+        title,
+        text: decision_text(decision),
+        at,
+        subject: Subject::Decision(Arc::clone(decision)),
     }
 }

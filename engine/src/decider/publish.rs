@@ -22,6 +22,7 @@ impl Decider {
             gates: self.gate.rows(),
             decisions: self.gate.decisions().cloned().collect(),
             alerts: self.slos.alerts(),
+            standings: Arc::clone(&self.standings),
             events: Arc::new(self.events.iter().cloned().collect()),
             status: Arc::new(self.status()),
             store,

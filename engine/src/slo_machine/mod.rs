@@ -331,6 +331,11 @@ impl SloMachine {
             .map(|(id, at)| (*id, self.slots[*at].slo.service_id))
     }
 
+    /// The alert of one SLO while it is pending or firing.
+    pub fn active_alert(&self, slo: SloId) -> Option<&Arc<AlertRow>> {
+        self.slots[*self.index.get(&slo)?].active_alert()
+    }
+
     /// The published row of one SLO.
     pub fn row(&self, slo: SloId) -> Option<&Arc<SloRow>> {
         self.slots[*self.index.get(&slo)?].row()

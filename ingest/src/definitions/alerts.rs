@@ -152,7 +152,7 @@ fn read_policy(
         None => {
             policy.spec.warn(
                 "expected `notificationTargets`, got none",
-                "alerts go to every configured webhook",
+                "alerts go to every configured webhook and Alertmanager",
             );
             Vec::new()
         }
@@ -282,7 +282,10 @@ fn read_targets(
 pub fn read_target(object: &Object<'_>, targets: &mut Targets) -> Option<()> {
     object.check_own(&[]);
     let mut fields = object.spec.map()?;
-    let target = fields.require("target", "where to send: the name of a configured webhook");
+    let target = fields.require(
+        "target",
+        "where to send: the name of a configured webhook or Alertmanager",
+    );
     fields.get("description");
     fields.finish(false);
     let target = target?;

@@ -27,6 +27,8 @@ pub struct LoadOptions {
     pub exclusion: ExclusionRule,
     /// Names of the configured webhooks, in order; empty when they are not known (`tidegate validate`).
     pub endpoints: Vec<String>,
+    /// Names of the configured Alertmanagers, in order.
+    pub alertmanagers: Vec<String>,
     /// Generation the new definitions get.
     pub generation: u64,
 }
@@ -199,7 +201,7 @@ fn interpret(files: &[(String, Tree)], options: &LoadOptions, report: &Report) -
     let mut targets = Targets::new();
     for target in objects.of_kind(Kind::AlertNotificationTarget) {
         if read_target(target, &mut targets).is_some() {
-            check_endpoint(target, &targets, &options.endpoints);
+            check_endpoint(target, &targets, options);
         }
     }
     for sli in objects.of_kind(Kind::Sli) {
@@ -223,19 +225,21 @@ fn interpret(files: &[(String, Tree)], options: &LoadOptions, report: &Report) -
         services: services.policies,
         targets,
         endpoints: options.endpoints.clone(),
+        alertmanagers: options.alertmanagers.clone(),
         exclusion: options.exclusion.clone(),
     }
 }
 
-/// Warns when a target names no configured webhook.
-fn check_endpoint(object: &Object<'_>, targets: &Targets, endpoints: &[String]) {
+/// Warns when a target names nothing that is configured.
+fn check_endpoint(object: &Object<'_>, targets: &Targets, options: &LoadOptions) {
     let Some(target) = targets.get(object.name) else {
         return;
     };
+    let endpoints = [options.endpoints.as_slice(), &options.alertmanagers].concat();
     if !endpoints.is_empty() && !endpoints.contains(target) {
         object.spec.warn(
             format!(
-                "expected the name of a configured webhook, got `{}`",
+                "expected the name of a configured webhook or Alertmanager, got `{}`",
                 yaml::shorten(target)
             ),
             format!(

@@ -487,7 +487,7 @@ const POLICIES: &[(&str, &str, &str)] = &[
     (
         "  notificationTargets: [{metadata: {name: t}, spec: {target: hook}}]\n",
         "",
-        "warning: a.yaml:34:3: spec: expected `notificationTargets`, got none\n  hint: alerts go to every configured webhook\n",
+        "warning: a.yaml:34:3: spec: expected `notificationTargets`, got none\n  hint: alerts go to every configured webhook and Alertmanager\n",
     ),
     (
         "[{metadata: {name: t}, spec: {target: hook}}]",
