@@ -1,6 +1,15 @@
 //! Real peers against the real binary. Needs what `cargo xtask test --peers` installs and names in `TIDEGATE_PEER_*`.
 
+mod alertmanager;
+#[path = "../support/burning.rs"]
+mod burning;
+#[expect(dead_code, reason = "shared with tests/it, which uses all of it")]
+#[path = "../it/canary.rs"]
+mod canary;
 mod deploy;
+#[expect(dead_code, reason = "shared with tests/it, which uses all of it")]
+#[path = "../it/endpoint.rs"]
+mod endpoint;
 mod envoy;
 mod image;
 mod rust_sdk;

