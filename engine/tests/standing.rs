@@ -120,7 +120,8 @@ impl Run {
                 .collect();
             self.second += 1;
             let received = Timestamp::from_secs(self.second);
-            self.engine.fold(Arc::new(batch(SEED, received, &rows)));
+            let spans = batch(SEED, received, &rows);
+            self.engine.fold(Arc::new(spans.into()));
             self.snapshot = self.engine.tick(received, &mut Vec::new());
         }
     }

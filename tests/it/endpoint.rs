@@ -141,8 +141,8 @@ pub(crate) fn configuration(folder: &Path, endpoints: &[&Endpoint]) -> PathBuf {
     let secret = folder.join("secret");
     std::fs::write(&secret, SECRET).unwrap();
     let mut text = "webhooks:\n".to_owned();
-    for Endpoint { name, url, .. } in endpoints {
-        let secret = secret.display();
+    for endpoint in endpoints {
+        let (name, url, secret) = (endpoint.name, endpoint.url(), secret.display());
         writeln!(
             text,
             "- {{name: {name}, url: '{url}', secret_file: '{secret}'}}"
