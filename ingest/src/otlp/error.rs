@@ -23,6 +23,38 @@ pub enum Problem {
     InvalidUtf8,
     /// More nested messages than [`super::DecodeLimits::depth_max`].
     TooDeep,
+    /// JSON: not the text of RFC 8259.
+    NotJson,
+    /// JSON: the text ends inside a value.
+    JsonEnds,
+    /// JSON: begins with U+FEFF.
+    ByteOrderMark,
+    /// JSON: an escape is half of a surrogate pair.
+    LoneSurrogate,
+    /// JSON: something else where an object belongs.
+    NotAnObject,
+    /// JSON: something else where an array belongs.
+    NotAnArray,
+    /// JSON: something else where a string belongs.
+    NotAString,
+    /// JSON: something else where `true` or `false` belongs.
+    NotABool,
+    /// JSON: not a whole number.
+    NotAnInteger,
+    /// JSON: a whole number that its field cannot hold.
+    OutOfRange,
+    /// JSON: not a number.
+    NotADouble,
+    /// JSON: the name of an enum's value.
+    EnumName,
+    /// JSON: an id that is not pairs of hexadecimal digits.
+    NotHexadecimal,
+    /// JSON: bytes that are not base64.
+    NotBase64,
+    /// JSON: a member that stands twice in one object.
+    MemberTwice,
+    /// JSON: two members of which a message can hold one.
+    TwoOfOneof,
 }
 
 impl fmt::Display for Problem {
@@ -37,6 +69,28 @@ impl fmt::Display for Problem {
             Self::WrongWireType => "a known field has another wire type than its own",
             Self::InvalidUtf8 => "a string is not UTF-8",
             Self::TooDeep => "messages are nested too deeply",
+            Self::NotJson => "the text is not valid JSON here",
+            Self::JsonEnds => "the JSON text ends early",
+            Self::ByteOrderMark => {
+                "JSON must not begin with a byte order mark; hint: write UTF-8 without one"
+            }
+            Self::LoneSurrogate => "an escape is half of a surrogate pair",
+            Self::NotAnObject => "expected an object",
+            Self::NotAnArray => "expected an array",
+            Self::NotAString => "expected a string",
+            Self::NotABool => "expected true or false",
+            Self::NotAnInteger => "expected an integer, as a number or in a string",
+            Self::OutOfRange => "the integer does not fit its field",
+            Self::NotADouble => {
+                "expected a number, or `NaN`, `Infinity` or `-Infinity` in a string"
+            }
+            Self::EnumName => "expected an integer; hint: OTLP/JSON has no names of enum values",
+            Self::NotHexadecimal => {
+                "expected pairs of hexadecimal digits; hint: OTLP/JSON has ids in hexadecimal, not base64"
+            }
+            Self::NotBase64 => "expected base64",
+            Self::MemberTwice => "a member stands twice in one object",
+            Self::TwoOfOneof => "two values where one is allowed; hint: leave one of them out",
         })
     }
 }

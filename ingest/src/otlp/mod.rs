@@ -14,6 +14,7 @@ mod check;
 mod children;
 mod column;
 mod error;
+mod json;
 mod resource;
 mod schema;
 mod span;

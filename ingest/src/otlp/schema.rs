@@ -66,10 +66,6 @@ pub(super) struct Field {
     /// May come many times. Numbers are then packed, but are read unpacked as well.
     pub(super) repeated: bool,
     /// Member of the message's one `oneof`.
-    #[expect(
-        dead_code,
-        reason = "for OTLP/JSON, where two members of one are a fault"
-    )]
     pub(super) alternative: bool,
 }
 

@@ -9,6 +9,7 @@ use super::Format;
 use super::batch::{Builder, Context};
 use super::check::Check;
 use super::error::{DecodeError, Problem, RejectReason, Rejected, Stop};
+use super::json;
 use super::resource::{DEPTH as RESOURCE_DEPTH, Known, Resources};
 use super::schema::{Message, RESOURCE, SCOPE, SPAN, request, text};
 use super::span::{Children, RawSpan, SPAN_DEPTH};
@@ -117,9 +118,22 @@ impl Decoder {
         seed: HashSeed,
     ) -> Result<Decoded, DecodeError> {
         match (signal, format) {
+            (signal, Format::Json) => {
+                let body = self.transcode(signal, body)?;
+                self.decode((signal, Format::Protobuf), &body, received, seed)
+            }
             (Signal::Traces, Format::Protobuf) => self.decode_traces(body, received, seed),
             _ => Err(DecodeError::Unsupported),
         }
+    }
+
+    /// The export request of `signal` in the OTLP/JSON `body`, written as protobuf: what [`Self::decode`] does first with
+    /// JSON. At most twice as long as `body` and 1 MiB.
+    ///
+    /// # Errors
+    /// When the body is no valid request or holds too many items.
+    pub fn transcode(&self, signal: Signal, body: &[u8]) -> Result<Vec<u8>, DecodeError> {
+        json::transcode(signal, body, &self.limits)
     }
 
     /// Decodes one uncompressed `ExportTraceServiceRequest`, received at `received`; `seed` chooses the shards.

@@ -1,4 +1,4 @@
-//! OTLP over HTTP: `POST /v1/traces` with a protobuf body, over HTTP/1.1 or HTTP/2.
+//! OTLP over HTTP: `POST /v1/traces` with a protobuf or JSON body, over HTTP/1.1 or HTTP/2.
 //!
 //! Every answer from 400 up has a `google.rpc.Status` body in the request's own encoding, JSON when that is unknown.
 //! Source: OTLP 1.11, OTLP/HTTP; RFC 9110 (405 Allow, 415 Accept-Encoding, 100-continue).
@@ -30,14 +30,11 @@ pub(crate) async fn answer(
     request: Request<Incoming>,
 ) -> Response<Reply> {
     let (head, mut body) = request.into_parts();
-    let format = match media_type(&head.headers) {
-        Some(Format::Protobuf) => Format::Protobuf,
-        Some(Format::Json) | None => Format::Json,
-    };
     match post(pipeline, &head, &mut body).await {
         Ok(receipt) => success(&receipt),
         Err(refusal) => {
             pipeline.stats.count_refused(&refusal);
+            let format = media_type(&head.headers).unwrap_or(Format::Json);
             let close = !leave_usable(&head, &mut body, &refusal).await;
             failure(&refusal, format, close && head.version < Version::HTTP_2)
         }
@@ -51,11 +48,7 @@ async fn post(
 ) -> Result<Receipt, Refusal> {
     pipeline.authorize(&head.headers)?;
     check_target(head)?;
-    match media_type(&head.headers) {
-        Some(Format::Protobuf) => {}
-        Some(Format::Json) => return Err(Refusal::JsonLater),
-        None => return Err(Refusal::UnsupportedMediaType),
-    }
+    let format = media_type(&head.headers).ok_or(Refusal::UnsupportedMediaType)?;
     let encoding = content_encoding(&head.headers)?;
     let mut hold = Reservation::new(&pipeline.budget);
     let wait = pipeline.config.body_timeout;
@@ -64,7 +57,7 @@ async fn post(
         .map_err(|_| body_timeout(wait))??;
     pipeline
         .accept(
-            (Protocol::Http, Signal::Traces, Format::Protobuf),
+            (Protocol::Http, Signal::Traces, format),
             encoding,
             bytes,
             hold,
@@ -154,9 +147,16 @@ async fn leave_usable(head: &Parts, incoming: &mut Incoming, refusal: &Refusal) 
 }
 
 fn success(receipt: &Receipt) -> Response<Reply> {
-    let message = wire::export_response(receipt.rejected, &receipt.message);
-    let mut response = Response::new(Reply::data(message));
-    insert(&mut response, header::CONTENT_TYPE, PROTOBUF);
+    let (rejected, message) = (receipt.rejected, &receipt.message);
+    let (media_type, body) = match receipt.format {
+        Format::Protobuf => (PROTOBUF, wire::export_response(rejected, message)),
+        Format::Json => {
+            let body = wire::export_response_json(receipt.signal, rejected, message);
+            (JSON, body)
+        }
+    };
+    let mut response = Response::new(Reply::data(body));
+    insert(&mut response, header::CONTENT_TYPE, media_type);
     response
 }
 

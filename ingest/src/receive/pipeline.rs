@@ -21,8 +21,10 @@ const INLINE_BYTES_MAX: usize = 512 * 1024;
 const WORKERS_KEPT: usize = 32;
 
 /// What a client is told about an accepted request.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Receipt {
+    pub(crate) signal: Signal,
+    pub(crate) format: Format,
     pub(crate) rejected: u64,
     pub(crate) message: String,
 }
@@ -93,6 +95,8 @@ impl Pipeline {
         let body_bytes = accepted.request.body.len() as u64;
         let spans = accepted.decoded.items_accepted();
         let receipt = Receipt {
+            signal: accepted.request.signal,
+            format: accepted.request.format,
             rejected: accepted.decoded.items_rejected(),
             message: accepted.decoded.error_message(),
         };
@@ -105,6 +109,19 @@ impl Pipeline {
         self.stats
             .count_accepted(protocol, spans, receipt.rejected, body_bytes);
         Ok(receipt)
+    }
+
+    /// Grows `hold` to `total` bytes. What will never fit is refused for good: "try again" would be a lie.
+    fn reserve(&self, hold: &mut Reservation, total: usize) -> Result<(), Refusal> {
+        if hold.ensure(total) {
+            return Ok(());
+        }
+        Err(match total > self.config.in_flight_bytes_max {
+            true => Refusal::TooLarge {
+                limit: self.config.request_bytes_max,
+            },
+            false => Refusal::Overloaded,
+        })
     }
 
     fn take_worker(&self) -> Worker {
@@ -139,12 +156,25 @@ impl Worker {
         let limit = pipeline.config.request_bytes_max;
         let body = &request.body[..];
         let plain = self.inflater.plain(request.encoding, body, limit, hold)?;
+        let inflated = match request.encoding {
+            Encoding::Identity => 0,
+            Encoding::Gzip | Encoding::Zstd => plain.len(),
+        };
+        let held = body.len() + inflated;
+        let transcoded;
+        let (held, plain) = match request.format {
+            Format::Protobuf => (held, plain),
+            Format::Json => {
+                // As protobuf it is shorter, except for long lists of zeros.
+                pipeline.reserve(hold, held + plain.len())?;
+                transcoded = self.decoder.transcode(request.signal, plain)?;
+                (held + transcoded.len(), &transcoded[..])
+            }
+        };
         // The columns take about as much as the bytes they come from; what they really take is settled afterwards.
-        if !hold.ensure(body.len() + 2 * plain.len()) {
-            return Err(Refusal::Overloaded);
-        }
+        pipeline.reserve(hold, held + plain.len())?;
         Ok(self.decoder.decode(
-            (request.signal, request.format),
+            (request.signal, Format::Protobuf),
             plain,
             request.received,
             pipeline.seed,

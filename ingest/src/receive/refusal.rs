@@ -45,11 +45,7 @@ pub(crate) enum Refusal {
     UnknownMethod,
     #[error("expected POST")]
     MethodNotAllowed,
-    #[error(
-        "JSON is not received yet; hint: OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf, or `encoding: proto` in a Collector"
-    )]
-    JsonLater,
-    #[error("expected content-type `application/x-protobuf`")]
+    #[error("expected content-type `application/x-protobuf` or `application/json`")]
     UnsupportedMediaType,
     #[error("content encoding is not one of: {}", Encoding::ACCEPTED)]
     UnsupportedEncoding,
@@ -84,7 +80,7 @@ pub(crate) struct Row {
 
 impl Refusal {
     /// Labels of all rows, in the order of [`Row::index`].
-    pub(crate) const LABELS: [&'static str; 19] = [
+    pub(crate) const LABELS: [&'static str; 18] = [
         "too_large",
         "too_many_items",
         "undecodable",
@@ -99,7 +95,6 @@ impl Refusal {
         "not_found",
         "unknown_method",
         "method_not_allowed",
-        "json_later",
         "unsupported_media_type",
         "unsupported_encoding",
         "compressed_without_encoding",
@@ -125,17 +120,16 @@ impl Refusal {
             Self::NotFound => (11, code::NOT_FOUND, StatusCode::NOT_FOUND),
             Self::UnknownMethod => (12, code::UNIMPLEMENTED, StatusCode::NOT_FOUND),
             Self::MethodNotAllowed => (13, code::UNIMPLEMENTED, StatusCode::METHOD_NOT_ALLOWED),
-            Self::JsonLater => (14, code::UNIMPLEMENTED, StatusCode::UNSUPPORTED_MEDIA_TYPE),
             Self::UnsupportedMediaType => (
-                15,
+                14,
                 code::INVALID_ARGUMENT,
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ),
             Self::UnsupportedEncoding => {
-                (16, code::UNIMPLEMENTED, StatusCode::UNSUPPORTED_MEDIA_TYPE)
+                (15, code::UNIMPLEMENTED, StatusCode::UNSUPPORTED_MEDIA_TYPE)
             }
-            Self::CompressedWithoutEncoding => (17, code::INTERNAL, StatusCode::BAD_REQUEST),
-            Self::NotOneMessage => (18, code::UNIMPLEMENTED, StatusCode::BAD_REQUEST),
+            Self::CompressedWithoutEncoding => (16, code::INTERNAL, StatusCode::BAD_REQUEST),
+            Self::NotOneMessage => (17, code::UNIMPLEMENTED, StatusCode::BAD_REQUEST),
         };
         Row { index, code, http }
     }

@@ -3,6 +3,9 @@
 //! They are five fields in all, so they are written by hand: a generated crate would be the larger thing to trust.
 //! Sources: `google/rpc/status.proto`, `google/rpc/error_details.proto`, OTLP `*_service.proto`.
 
+use base64::Engine as _;
+use engine::items::Signal;
+
 /// Longest message of a status, bytes: it travels in HTTP/2 headers, which clients cap at 8 to 16 KiB.
 pub(crate) const STATUS_MESSAGE_BYTES_MAX: usize = 1024;
 /// Longest `partial_success.error_message`, bytes: some exporters retry for ever on responses beyond 64 KiB.
@@ -69,6 +72,23 @@ pub(crate) fn export_response(rejected: u64, message: &str) -> Vec<u8> {
     nested(1, &partial)
 }
 
+/// The same response in the protobuf JSON mapping. The count is a number: every parser of 64-bit integers must take one,
+/// and the Rust exporter takes nothing else.
+pub(crate) fn export_response_json(signal: Signal, rejected: u64, message: &str) -> Vec<u8> {
+    if rejected == 0 && message.is_empty() {
+        return b"{}".to_vec();
+    }
+    let count = match signal {
+        Signal::Traces => "rejectedSpans",
+        Signal::Metrics => "rejectedDataPoints",
+        Signal::Logs => "rejectedLogRecords",
+    };
+    let message = cut(message, PARTIAL_MESSAGE_BYTES_MAX);
+    serde_json::json!({"partialSuccess": {count: rejected, "errorMessage": message}})
+        .to_string()
+        .into_bytes()
+}
+
 /// The longest prefix of `text` that is at most `bytes` long and ends at a character.
 pub(crate) fn cut(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
@@ -76,19 +96,7 @@ pub(crate) fn cut(text: &str, bytes: usize) -> &str {
 
 /// Base64 without padding, as gRPC asks for binary metadata.
 pub(crate) fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let word = chunk
-            .iter()
-            .fold(0u32, |word, byte| word << 8 | u32::from(*byte))
-            << (8 * (3 - chunk.len()));
-        for sextet in 0..=chunk.len() {
-            let index = word >> (18 - 6 * sextet) & 63;
-            out.push(char::from(ALPHABET[index as usize]));
-        }
-    }
-    out
+    base64::engine::general_purpose::STANDARD_NO_PAD.encode(bytes)
 }
 
 /// Percent-encoding of `grpc-message`: everything but printable ASCII, and `%` itself.

@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use proptest::prelude::*;
 use prost::Message;
 
-fn cases(usual: u32, long: u32) -> ProptestConfig {
+pub(crate) fn cases(usual: u32, long: u32) -> ProptestConfig {
     let cases = match std::env::var_os("TIDEGATE_LONG") {
         Some(_) => long,
         None => usual,

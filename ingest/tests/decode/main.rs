@@ -4,5 +4,7 @@ mod bad_input;
 mod differential;
 mod fuzz;
 mod generate;
+mod json;
 mod model;
 mod observe;
+mod spell;

@@ -72,7 +72,7 @@ async fn wrong_requests_get_a_status_body_and_the_connection_goes_on() {
         (Method::POST, "/v1/logs", PROTOBUF, 404, 12),
         (Method::PUT, "/v1/traces", PROTOBUF, 405, 12),
         (Method::GET, "/v1/traces", PROTOBUF, 405, 12),
-        (Method::POST, "/v1/traces", "application/json", 415, 12),
+        (Method::POST, "/v1/traces", "application/json", 400, 3),
         (Method::POST, "/v1/traces", "text/plain", 415, 3),
         (Method::POST, "/v1/traces", "application/protobuf", 415, 3),
     ];

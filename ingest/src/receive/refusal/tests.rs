@@ -26,7 +26,6 @@ fn every_refusal() -> Vec<Refusal> {
         Refusal::NotFound,
         Refusal::UnknownMethod,
         Refusal::MethodNotAllowed,
-        Refusal::JsonLater,
         Refusal::UnsupportedMediaType,
         Refusal::UnsupportedEncoding,
         Refusal::CompressedWithoutEncoding,
