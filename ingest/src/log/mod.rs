@@ -16,6 +16,7 @@
 //! cut off; anywhere else it is damage: the reader skips to the next valid record and reports the gap.
 
 mod checkpoint;
+mod digest;
 mod reader;
 mod record;
 #[cfg(test)]
@@ -23,14 +24,12 @@ mod tests;
 mod writer;
 
 pub use checkpoint::{CHECKPOINT_FORMAT, CheckpointError, Checkpoints, Loaded};
+pub use digest::columns_digest;
 pub use reader::{Damage, LogError, LogReader};
 pub use record::{Record, RecordBody, RequestRecord};
 pub use writer::LogWriter;
 
-use engine::batch::Batch;
 use engine::hash::HashSeed;
-use engine::items::{AttributeColumn, ColumnData};
-use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"TIDEGATE";
 /// Version of the record format.
@@ -71,63 +70,6 @@ fn header_bytes(header: &LogHeader) -> Vec<u8> {
     out.extend_from_slice(&crc.to_le_bytes());
     out.resize(HEADER_BYTES, 0);
     out
-}
-
-/// BLAKE3-128 of the decoded columns of a request: replay compares it with what it decodes itself. Never 0.
-///
-/// It covers what decides (ids, times, kinds, status, anomalies, resources, names, attributes). O(bytes).
-pub fn columns_digest(batches: &[Arc<Batch>]) -> u128 {
-    let mut digest = 0u128;
-    for batch in batches.iter().filter_map(|batch| batch.spans()) {
-        let resources: Vec<u8> = batch
-            .items
-            .resources
-            .iter()
-            .flat_map(|resource| resource.hash.to_le_bytes())
-            .collect();
-        let attributes: Vec<u8> = batch
-            .items
-            .attributes
-            .iter()
-            .flat_map(column_bytes)
-            .collect();
-        let parts = [
-            &digest.to_le_bytes()[..],
-            batch.trace_id.inner().as_slice(),
-            batch.span_id.inner().as_slice(),
-            batch.parent_id.inner().as_slice(),
-            batch.start.inner().as_slice(),
-            batch.end.inner().as_slice(),
-            batch.duration.inner().as_slice(),
-            batch.items.resource.inner().as_slice(),
-            batch.name.inner().as_slice(),
-            batch.kind.inner().as_slice(),
-            batch.status.inner().as_slice(),
-            batch.anomalies.inner().as_slice(),
-            batch.names.bytes.as_slice(),
-            &resources,
-            &attributes,
-        ];
-        digest = engine::hash::blake3_128("columns", &parts);
-    }
-    digest.max(1)
-}
-
-fn column_bytes(column: &AttributeColumn) -> Vec<u8> {
-    let mut bytes = column.key.as_bytes().to_vec();
-    bytes.push(column.kind as u8);
-    bytes.extend(column.present.iter().map(u8::from));
-    match &column.data {
-        ColumnData::Codes { codes, values } => {
-            bytes.extend_from_slice(codes.inner().as_slice());
-            bytes.extend_from_slice(values.bytes.as_slice());
-        }
-        ColumnData::Raw(values) => {
-            bytes.extend_from_slice(values.offsets.inner().as_slice());
-            bytes.extend_from_slice(values.bytes.as_slice());
-        }
-    }
-    bytes
 }
 
 /// The CRC state every record of a segment starts from.

@@ -1,7 +1,7 @@
-//! Span attributes into columns, by prediction.
+//! Attributes into columns, by prediction.
 //!
 //! Problem: finding the column of every attribute by hashing its key costs more than everything else together.
-//! What we do: spans repeat the shape of their predecessors, so each key remembers which key followed it last time;
+//! What we do: items repeat the shape of their predecessors, so each key remembers which key followed it last time;
 //! one comparison of bytes confirms the guess. A wrong guess costs a hash lookup and nothing else: predictions
 //! change speed, never results. Cost: about 10 ns an attribute.
 
@@ -9,7 +9,7 @@ use super::check::Check;
 use super::column::Column;
 use super::error::Stop;
 use super::schema::{ANY_VALUE, text};
-use super::value::{AnyValue, KeyValue, SPAN_VALUE_DEPTH, usual_bool, usual_int, usual_text};
+use super::value::{AnyValue, KeyValue, usual_bool, usual_int, usual_text};
 use super::wire::{BYTES, key, same};
 use engine::anomaly;
 use engine::items::{AttributeColumn, ValueKind};
@@ -43,7 +43,7 @@ pub(super) struct Attributes {
     columns: Vec<Column>,
     /// (key, column) of the columns that have values in this batch.
     active: Vec<(u16, u16)>,
-    /// The keys that lately came first in a span.
+    /// The keys that lately came first in an item.
     first: [u16; 2],
 }
 
@@ -52,10 +52,12 @@ pub(super) struct Attributes {
 pub(super) struct AttributeLimits {
     pub(super) key_bytes_max: usize,
     pub(super) value_bytes_max: usize,
+    /// Depth at which values stand, counted from the request.
+    pub(super) value_depth: u32,
 }
 
-impl Attributes {
-    pub(super) fn new() -> Self {
+impl Default for Attributes {
+    fn default() -> Self {
         Self {
             keys: Vec::new(),
             by_text: HashMap::default(),
@@ -64,16 +66,18 @@ impl Attributes {
             first: [NONE; 2],
         }
     }
+}
 
+impl Attributes {
     /// Number of columns that have values in this batch.
     #[inline(always)]
     pub(super) fn len(&self) -> usize {
         self.active.len()
     }
 
-    /// Stores the encoded `KeyValue`s of one span; returns the anomalies met.
+    /// Stores the encoded `KeyValue`s of one item; returns the anomalies met.
     #[inline(always)]
-    pub(super) fn push_span(
+    pub(super) fn push_item(
         &mut self,
         row: usize,
         attributes: &[&[u8]],
@@ -143,10 +147,10 @@ impl Attributes {
         limits: AttributeLimits,
         check: &mut Check,
     ) -> Result<(u16, u16), Stop> {
-        let split = KeyValue::split(encoded, check, SPAN_VALUE_DEPTH - 1)?;
+        let split = KeyValue::split(encoded, check, limits.value_depth - 1)?;
         let key = text(split.key)?;
         if key.is_empty() || key.len() > limits.key_bytes_max {
-            check.message(&ANY_VALUE, &split.value, SPAN_VALUE_DEPTH)?;
+            check.message(&ANY_VALUE, &split.value, limits.value_depth)?;
             return Ok((anomaly::DROPPED_FIELDS, previous));
         }
         let index = match self.by_text.get(key) {
@@ -205,7 +209,7 @@ impl Attributes {
         limits: AttributeLimits,
         check: &mut Check,
     ) -> Result<u16, Stop> {
-        let mut value = AnyValue::read(encoded, check, SPAN_VALUE_DEPTH)?;
+        let mut value = AnyValue::read(encoded, check, limits.value_depth)?;
         let anomalies = match value.cut(limits.value_bytes_max) {
             true => anomaly::TRUNCATED_VALUE,
             false => 0,
@@ -281,7 +285,7 @@ impl Attributes {
     /// Bounds what is remembered from batch to batch.
     fn forget(&mut self) {
         if self.keys.len() > KEYS_MAX {
-            *self = Self::new();
+            *self = Self::default();
         }
     }
 

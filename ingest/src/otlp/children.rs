@@ -3,8 +3,9 @@
 use super::DecodeLimits;
 use super::check::Check;
 use super::error::Stop;
+use super::rules::ids;
 use super::schema::{EVENT, LINK, text};
-use super::span::{SPAN_DEPTH, link_ids};
+use super::span::SPAN_DEPTH;
 use super::value::{AnyValue, KeyValue, cut_text};
 use super::wire::{BYTES, Wire, key};
 use engine::anomaly;
@@ -104,12 +105,11 @@ pub(super) fn link(bytes: &[u8], row: u32, check: &mut Check) -> Result<Option<S
             _ => wire.skip(field, SPAN_DEPTH + 1, check.depth_max)?,
         }
     }
-    Ok(
-        link_ids(trace_id, span_id).map(|(trace_id, span_id)| SpanLink {
-            row,
-            trace_id,
-            span_id,
-            flags,
-        }),
-    )
+    let (trace_id, span_id) = ids(trace_id, span_id);
+    Ok((trace_id != 0 && span_id != 0).then_some(SpanLink {
+        row,
+        trace_id,
+        span_id,
+        flags,
+    }))
 }

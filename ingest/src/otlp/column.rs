@@ -30,7 +30,7 @@ pub(super) struct Dictionary {
 
 /// Values end to end; value `i` ends at `ends[i]`.
 #[derive(Default)]
-struct Table {
+pub(super) struct Table {
     ends: Vec<u32>,
     bytes: Vec<u8>,
 }
@@ -52,7 +52,7 @@ impl Table {
     }
 
     #[inline(always)]
-    fn push(&mut self, value: &[u8]) {
+    pub(super) fn push(&mut self, value: &[u8]) {
         self.bytes.extend_from_slice(value);
         self.ends.push(self.bytes.len() as u32);
     }
@@ -68,7 +68,7 @@ impl Table {
         self.ends.resize(len, self.bytes.len() as u32);
     }
 
-    fn take(&mut self) -> ValueTable {
+    pub(super) fn take(&mut self) -> ValueTable {
         let mut offsets = Vec::with_capacity(self.ends.len() + 1);
         offsets.push(0);
         offsets.append(&mut self.ends);

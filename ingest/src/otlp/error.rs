@@ -1,4 +1,4 @@
-//! Why a request was refused, or a span rejected.
+//! Why a request was refused, or an item rejected.
 
 use std::fmt;
 
@@ -115,11 +115,8 @@ impl From<Problem> for Stop {
 /// A request that is refused whole; nothing of it may be counted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// Nothing here reads this signal in this format yet.
-    #[error("this kind of request is not supported yet")]
-    Unsupported,
     /// Not a valid request: permanent, the client must not send it again (HTTP 400, gRPC INVALID_ARGUMENT).
-    #[error("not a valid OTLP trace request: {problem}, in `{path}` at byte {offset}")]
+    #[error("not a valid OTLP request: {problem}, in `{path}` at byte {offset}")]
     Malformed {
         /// What is wrong.
         problem: Problem,
@@ -130,7 +127,7 @@ pub enum DecodeError {
     },
     /// More items than allowed: permanent (HTTP 413, gRPC RESOURCE_EXHAUSTED without RetryInfo).
     #[error(
-        "request holds more than {items_max} spans, attributes, events and links; hint: send smaller batches"
+        "request holds more than {items_max} items (spans, points, records, attributes, events, links, exemplars); hint: send smaller batches"
     )]
     TooManyItems {
         /// The limit.
@@ -148,27 +145,51 @@ impl DecodeError {
     /// Whether the request is too large rather than malformed: 413 instead of 400. Neither may be retried.
     pub fn is_too_large(&self) -> bool {
         match self {
-            Self::Malformed { .. } | Self::Unsupported => false,
+            Self::Malformed { .. } => false,
             Self::TooManyItems { .. } | Self::TooManyBytes { .. } => true,
         }
     }
 }
 
-/// Why one span was rejected while its request was accepted.
+/// Why one item was rejected while its request was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RejectReason {
-    /// Trace id is not 16 bytes, or all zero.
+    /// Span: trace id is not 16 bytes, or all zero.
     BadTraceId,
-    /// Span id is not 8 bytes, or all zero.
+    /// Span: span id is not 8 bytes, or all zero.
     BadSpanId,
-    /// Neither start nor end.
+    /// Span: neither start nor end. Point: no time.
     NoTime,
     /// A time beyond the year 2262.
     TimeOutOfRange,
-    /// Ends more than an hour after it was received.
+    /// Happened more than an hour after it was received.
     TooFarInFuture,
-    /// Ended more than 400 days before it was received: outside every SLO window.
+    /// Happened more than 400 days before it was received: outside every SLO window.
     TooOld,
+    /// Point: starts after its own time.
+    StartAfterTime,
+    /// Point: its metric says neither delta nor cumulative.
+    NoTemporality,
+    /// Point: a number point without a number, and not flagged as such.
+    NoValue,
+    /// Point: NaN or infinity in a sum.
+    NotFinite,
+    /// Point: a negative increment of a sum that never falls.
+    NegativeDelta,
+    /// Point: bounds that do not ascend, or are not finite.
+    BadBounds,
+    /// Point: not one bucket more than bounds.
+    BadBuckets,
+    /// Point: buckets that do not add up to the count, or beyond 64 bits.
+    CountMismatch,
+    /// Point: no events, but a sum.
+    SumOfNothing,
+    /// Point: a scale outside -10..=20, or a bucket index beyond 32 bits.
+    BadScale,
+    /// Point: a zero threshold that is negative or not finite.
+    BadZeroThreshold,
+    /// Point: a quantile outside 0..=1.
+    BadQuantile,
 }
 
 impl RejectReason {
@@ -181,6 +202,18 @@ impl RejectReason {
             Self::TimeOutOfRange => "time_out_of_range",
             Self::TooFarInFuture => "too_far_in_future",
             Self::TooOld => "too_old",
+            Self::StartAfterTime => "start_after_time",
+            Self::NoTemporality => "no_temporality",
+            Self::NoValue => "no_value",
+            Self::NotFinite => "not_finite",
+            Self::NegativeDelta => "negative_delta",
+            Self::BadBounds => "bad_bounds",
+            Self::BadBuckets => "bad_buckets",
+            Self::CountMismatch => "count_mismatch",
+            Self::SumOfNothing => "sum_of_nothing",
+            Self::BadScale => "bad_scale",
+            Self::BadZeroThreshold => "bad_zero_threshold",
+            Self::BadQuantile => "bad_quantile",
         }
     }
 
@@ -189,22 +222,40 @@ impl RejectReason {
         match self {
             Self::BadTraceId => "trace_id must be 16 bytes and not all zero",
             Self::BadSpanId => "span_id must be 8 bytes and not all zero",
-            Self::NoTime => "start_time_unix_nano or end_time_unix_nano must be set",
+            Self::NoTime => {
+                "a span needs start_time_unix_nano or end_time_unix_nano, a point time_unix_nano"
+            }
             Self::TimeOutOfRange => "times must lie before the year 2262",
             Self::TooFarInFuture => {
-                "a span must not end more than an hour from now: check the clock"
+                "times must not lie more than an hour from now: check the clock"
             }
-            Self::TooOld => "a span must have ended within the last 400 days",
+            Self::TooOld => "times must lie within the last 400 days",
+            Self::StartAfterTime => {
+                "start_time_unix_nano of a point must not be after its time_unix_nano"
+            }
+            Self::NoTemporality => "aggregation_temporality must be delta (1) or cumulative (2)",
+            Self::NoValue => "a point needs as_int or as_double, or the flag for no recorded value",
+            Self::NotFinite => "the value of a sum must be a finite number",
+            Self::NegativeDelta => {
+                "an increment of a monotonic sum must not be negative: use an up-down counter"
+            }
+            Self::BadBounds => "explicit_bounds must be finite and strictly ascending",
+            Self::BadBuckets => "bucket_counts must have one element more than explicit_bounds",
+            Self::CountMismatch => "bucket_counts (and zero_count) must add up to count",
+            Self::SumOfNothing => "sum must be 0 where count is 0",
+            Self::BadScale => "scale must lie in -10..=20, and bucket indices must fit 32 bits",
+            Self::BadZeroThreshold => "zero_threshold must be a finite number of at least 0",
+            Self::BadQuantile => "quantiles must lie in 0..=1",
         }
     }
 }
 
-/// The spans of one request that were rejected for one reason.
+/// The items of one request that were rejected for one reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejected {
     /// Why.
     pub reason: RejectReason,
-    /// How many spans.
+    /// How many.
     pub count: u64,
     /// The first of them: its position in the request, and its name.
     pub first: String,

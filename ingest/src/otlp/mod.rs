@@ -13,18 +13,25 @@ mod batch;
 mod check;
 mod children;
 mod column;
+mod decoder;
 mod error;
 mod json;
+mod point;
+mod points;
+mod records;
 mod resource;
+mod rules;
 mod schema;
 mod span;
-mod traces;
+mod spans;
+mod stream;
 mod tracestate;
 mod value;
+mod walk;
 mod wire;
 
+pub use decoder::{Decoded, Decoder};
 pub use error::{DecodeError, Problem, RejectReason, Rejected};
-pub use traces::{Decoded, Decoder};
 
 /// How a request is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,6 +63,8 @@ pub struct DecodeLimits {
     pub key_bytes_max: usize,
     /// Longest value of an attribute, name or message; a longer one is cut.
     pub value_bytes_max: usize,
+    /// Longest body of a log record: text and bytes are cut, a longer list becomes an empty value.
+    pub body_bytes_max: usize,
     /// Longest tracestate; a longer one is dropped, for half a tracestate says something else.
     pub trace_state_bytes_max: usize,
 }
@@ -71,6 +80,7 @@ impl Default for DecodeLimits {
             links_per_span: 128,
             key_bytes_max: 256,
             value_bytes_max: 4_096,
+            body_bytes_max: 16_384,
             trace_state_bytes_max: 4_096,
         }
     }

@@ -3,6 +3,7 @@
 //! Written from `opentelemetry-proto` 1.11. Everything that must know every field reads it: the check of what the
 //! fast paths do not look into, the place of an error, and OTLP/JSON.
 
+use super::error::{Problem, Stop};
 use super::wire::{BYTES, FIXED32, FIXED64, VARINT};
 use engine::items::Signal;
 
@@ -72,6 +73,14 @@ pub(super) struct Field {
 /// One message type.
 pub(super) struct Message {
     pub(super) fields: &'static [Field],
+}
+
+impl Message {
+    /// Whether it has the field whose key this is, whatever its wire type.
+    #[cold]
+    pub(super) fn knows(&self, key: u32) -> bool {
+        self.fields.iter().any(|field| field.number == key >> 3)
+    }
 }
 
 const fn one(number: u32, name: &'static str, holds: Holds) -> Field {
@@ -284,6 +293,15 @@ pub(super) static METRIC: Message = Message {
     ],
 };
 
+/// The message that holds the points of a metric, by the key of its field.
+pub(super) fn data_of(key: u32) -> &'static Message {
+    let found = METRIC.fields.iter().find(|field| field.number == key >> 3);
+    match found.map(|field| &field.holds) {
+        Some(Holds::Message(message)) => message,
+        _ => &GAUGE,
+    }
+}
+
 static GAUGE: Message = Message {
     fields: &[many(1, "data_points", Holds::Message(&NUMBER_POINT))],
 };
@@ -446,6 +464,16 @@ pub(super) static LOG_RECORD: Message = Message {
 
 /// `bytes` as text.
 #[inline(always)]
-pub(super) fn text(bytes: &[u8]) -> Result<&str, super::error::Stop> {
-    std::str::from_utf8(bytes).map_err(|_| super::error::Problem::InvalidUtf8.into())
+pub(super) fn text(bytes: &[u8]) -> Result<&str, Stop> {
+    std::str::from_utf8(bytes).map_err(|_| Problem::InvalidUtf8.into())
+}
+
+/// Puts `bytes` in the place of a text that was sent before: the last one counts, but all must be UTF-8.
+#[inline(always)]
+pub(super) fn replace_text<'a>(slot: &mut &'a [u8], bytes: &'a [u8]) -> Result<(), Stop> {
+    if !slot.is_empty() {
+        text(slot)?;
+    }
+    *slot = bytes;
+    Ok(())
 }

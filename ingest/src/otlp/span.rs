@@ -2,22 +2,15 @@
 
 use super::check::Check;
 use super::error::{Problem, RejectReason, Stop};
-use super::schema::{STATUS, text};
+use super::rules::{event_time, id, ids, in_range, small_enum};
+use super::schema::{STATUS, replace_text, text};
 use super::wire::{BYTES, FIXED32, FIXED64, VARINT, Wire, key};
 use engine::anomaly;
 use engine::span::{DURATION_UNKNOWN, status};
-use engine::time::{NANOS_PER_SEC, Timestamp};
+use engine::time::Timestamp;
 
 /// Depth of a span: request, resource spans, scope spans, span.
 pub(super) const SPAN_DEPTH: u32 = 3;
-/// Times from the year 2262 on do not fit signed nanoseconds.
-const TIME_MAX: u64 = i64::MAX as u64;
-/// A span that ends later than this after it was received waits outside SLO math.
-const FUTURE_NANOS: u64 = 60 * NANOS_PER_SEC;
-/// A span that ends later than this after it was received is rejected.
-const FUTURE_MAX_NANOS: u64 = 3_600 * NANOS_PER_SEC;
-/// The longest SLO window is 400 days; what ended before it is rejected.
-const PAST_MAX_NANOS: u64 = 400 * 86_400 * NANOS_PER_SEC;
 /// Flag bits that have a meaning: 0-7 W3C, 8-9 remote parent.
 const FLAGS: u32 = 0x3ff;
 
@@ -84,12 +77,7 @@ impl<'a> RawSpan<'a> {
                 SPAN_ID => span.span_id = wire.bytes()?,
                 TRACE_STATE => span.trace_state = text(wire.bytes()?)?,
                 PARENT_ID => span.parent_id = wire.bytes()?,
-                NAME => {
-                    if !span.name.is_empty() {
-                        text(span.name)?;
-                    }
-                    span.name = wire.bytes()?;
-                }
+                NAME => replace_text(&mut span.name, wire.bytes()?)?,
                 KIND => span.kind = wire.varint()?,
                 START => span.start = wire.fixed64()?,
                 END => span.end = wire.fixed64()?,
@@ -154,11 +142,10 @@ impl<'a> RawSpan<'a> {
     /// Applies the rules for ids and times; `received` is when the request came.
     #[inline(always)]
     pub(super) fn judge(&self, received: Timestamp) -> Result<Judged, RejectReason> {
-        let trace_id = id::<16>(self.trace_id).map_or(0, u128::from_be_bytes);
+        let (trace_id, span_id) = ids(self.trace_id, self.span_id);
         if trace_id == 0 {
             return Err(RejectReason::BadTraceId);
         }
-        let span_id = id::<8>(self.span_id).map_or(0, u64::from_be_bytes);
         if span_id == 0 {
             return Err(RejectReason::BadSpanId);
         }
@@ -172,7 +159,7 @@ impl<'a> RawSpan<'a> {
             start: self.start,
             end,
             duration,
-            kind: self.kind(),
+            kind: small_enum(self.kind),
             status: self.status(&mut anomalies),
             flags: (self.flags & FLAGS) as u16,
             anomalies,
@@ -197,9 +184,7 @@ impl<'a> RawSpan<'a> {
 
     /// Event time and duration.
     fn times(&self, received: Timestamp, anomalies: &mut u16) -> Result<(u64, u64), RejectReason> {
-        if self.start > TIME_MAX || self.end > TIME_MAX {
-            return Err(RejectReason::TimeOutOfRange);
-        }
+        in_range([self.start, self.end])?;
         let (end, duration) = match (self.start, self.end) {
             (0, 0) => return Err(RejectReason::NoTime),
             (0, end) => (end, DURATION_UNKNOWN),
@@ -209,22 +194,8 @@ impl<'a> RawSpan<'a> {
         if duration == DURATION_UNKNOWN {
             *anomalies |= anomaly::NEGATIVE_DURATION;
         }
-        let ahead = Timestamp(end).since(received);
-        if ahead > FUTURE_MAX_NANOS {
-            return Err(RejectReason::TooFarInFuture);
-        }
-        if ahead > FUTURE_NANOS {
-            *anomalies |= anomaly::FUTURE;
-        }
-        if received.since(Timestamp(end)) > PAST_MAX_NANOS {
-            return Err(RejectReason::TooOld);
-        }
+        event_time(end, received, anomalies)?;
         Ok((end, duration))
-    }
-
-    /// Unknown kinds are kept as far as they fit a byte, as 255 otherwise.
-    fn kind(&self) -> u8 {
-        u8::try_from(self.kind as i32).unwrap_or(u8::MAX)
     }
 
     fn status(&self, anomalies: &mut u16) -> u8 {
@@ -252,17 +223,4 @@ pub(super) struct Judged {
     pub(super) status: u8,
     pub(super) flags: u16,
     pub(super) anomalies: u16,
-}
-
-/// `bytes` as an id of `N` bytes, if it has that length.
-#[inline(always)]
-fn id<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
-    bytes.try_into().ok()
-}
-
-/// The ids of a link; `None` when either is invalid.
-pub(super) fn link_ids(trace_id: &[u8], span_id: &[u8]) -> Option<(u128, u64)> {
-    let trace_id = id::<16>(trace_id).map_or(0, u128::from_be_bytes);
-    let span_id = id::<8>(span_id).map_or(0, u64::from_be_bytes);
-    (trace_id != 0 && span_id != 0).then_some((trace_id, span_id))
 }

@@ -11,9 +11,6 @@ use super::wire::{BYTES, FIXED64, VARINT, Wire, key};
 use engine::items::ValueKind;
 use std::borrow::Cow;
 
-/// Depth of a span's attribute values: request, resource spans, scope spans, span, key-value, value.
-pub(super) const SPAN_VALUE_DEPTH: u32 = 5;
-
 const TEXT: u32 = key(1, BYTES);
 const BOOL: u32 = key(2, VARINT);
 const INT: u32 = key(3, VARINT);

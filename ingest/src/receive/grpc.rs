@@ -9,7 +9,7 @@ use super::compression::Encoding;
 use super::pipeline::{Pipeline, Receipt};
 use super::refusal::{Refusal, code};
 use super::reply::Reply;
-use super::{Offer, Protocol, wire};
+use super::{Protocol, wire};
 use crate::otlp::Format;
 use bytes::Bytes;
 use engine::items::Signal;
@@ -56,11 +56,9 @@ pub(crate) async fn answer(
 async fn call(pipeline: &Arc<Pipeline>, request: Request<Incoming>) -> Result<Receipt, Refusal> {
     let (head, mut body) = request.into_parts();
     pipeline.authorize(&head.headers)?;
-    match offer_of(head.uri.path()) {
-        Some(Offer::Signal(Signal::Traces)) if head.method == Method::POST => {}
-        Some(Offer::Signal(Signal::Traces)) => return Err(Refusal::MethodNotAllowed),
-        Some(later) => return Err(Refusal::SignalLater(later)),
-        None => return Err(Refusal::UnknownMethod),
+    let signal = signal_of(head.uri.path())?;
+    if head.method != Method::POST {
+        return Err(Refusal::MethodNotAllowed);
     }
     let named = head.headers.get(GRPC_ENCODING).map(HeaderValue::as_bytes);
     let encoding = Encoding::parse(named).ok_or(Refusal::UnsupportedEncoding)?;
@@ -72,7 +70,7 @@ async fn call(pipeline: &Arc<Pipeline>, request: Request<Incoming>) -> Result<Re
         .map_err(|_| body_timeout(wait))??;
     pipeline
         .accept(
-            (Protocol::Grpc, Signal::Traces, Format::Protobuf),
+            (Protocol::Grpc, signal, Format::Protobuf),
             encoding,
             message,
             hold,
@@ -135,21 +133,16 @@ fn read_prefix(
     }
 }
 
-fn offer_of(path: &str) -> Option<Offer> {
+/// The signal of the service that a call is for.
+fn signal_of(path: &str) -> Result<Signal, Refusal> {
     match path {
-        "/opentelemetry.proto.collector.trace.v1.TraceService/Export" => {
-            Some(Offer::Signal(Signal::Traces))
-        }
-        "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export" => {
-            Some(Offer::Signal(Signal::Metrics))
-        }
-        "/opentelemetry.proto.collector.logs.v1.LogsService/Export" => {
-            Some(Offer::Signal(Signal::Logs))
-        }
+        "/opentelemetry.proto.collector.trace.v1.TraceService/Export" => Ok(Signal::Traces),
+        "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export" => Ok(Signal::Metrics),
+        "/opentelemetry.proto.collector.logs.v1.LogsService/Export" => Ok(Signal::Logs),
         "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export" => {
-            Some(Offer::Profiles)
+            Err(Refusal::Profiles)
         }
-        _ => None,
+        _ => Err(Refusal::UnknownMethod),
     }
 }
 

@@ -1,4 +1,5 @@
-//! OTLP over HTTP: `POST /v1/traces` with a protobuf or JSON body, over HTTP/1.1 or HTTP/2.
+//! OTLP over HTTP: `POST /v1/traces`, `/v1/metrics` or `/v1/logs` with a protobuf or JSON body, over HTTP/1.1 or
+//! HTTP/2.
 //!
 //! Every answer from 400 up has a `google.rpc.Status` body in the request's own encoding, JSON when that is unknown.
 //! Source: OTLP 1.11, OTLP/HTTP; RFC 9110 (405 Allow, 415 Accept-Encoding, 100-continue).
@@ -10,7 +11,7 @@ use super::grpc::body_timeout;
 use super::pipeline::{Pipeline, Receipt};
 use super::refusal::Refusal;
 use super::reply::Reply;
-use super::{Offer, Protocol, RETRY_AFTER_SECS, wire};
+use super::{Protocol, RETRY_AFTER_SECS, wire};
 use crate::otlp::Format;
 use bytes::Bytes;
 use engine::items::Signal;
@@ -47,7 +48,7 @@ async fn post(
     body: &mut Incoming,
 ) -> Result<Receipt, Refusal> {
     pipeline.authorize(&head.headers)?;
-    check_target(head)?;
+    let signal = signal_of(head)?;
     let format = media_type(&head.headers).ok_or(Refusal::UnsupportedMediaType)?;
     let encoding = content_encoding(&head.headers)?;
     let mut hold = Reservation::new(&pipeline.budget);
@@ -56,34 +57,26 @@ async fn post(
         .await
         .map_err(|_| body_timeout(wait))??;
     pipeline
-        .accept(
-            (Protocol::Http, Signal::Traces, format),
-            encoding,
-            bytes,
-            hold,
-        )
+        .accept((Protocol::Http, signal, format), encoding, bytes, hold)
         .await
 }
 
-/// The exact path and nothing else: no absolute form, no doubled slash, no percent-encoding (they are not the same
+/// The signal of the exact path and nothing else: no absolute form, no doubled slash, no percent-encoding (they are not the same
 /// resource to every proxy on the way).
-fn check_target(head: &Parts) -> Result<(), Refusal> {
+fn signal_of(head: &Parts) -> Result<Signal, Refusal> {
     if head.version < Version::HTTP_2 && head.uri.authority().is_some() {
         return Err(Refusal::NotFound);
     }
-    let offer = match head.uri.path() {
-        "/v1/traces" => Offer::Signal(Signal::Traces),
-        "/v1/metrics" => Offer::Signal(Signal::Metrics),
-        "/v1/logs" => Offer::Signal(Signal::Logs),
-        "/v1development/profiles" => Offer::Profiles,
+    let signal = match head.uri.path() {
+        "/v1/traces" => Signal::Traces,
+        "/v1/metrics" => Signal::Metrics,
+        "/v1/logs" => Signal::Logs,
+        "/v1development/profiles" => return Err(Refusal::Profiles),
         _ => return Err(Refusal::NotFound),
     };
-    if head.method != Method::POST {
-        return Err(Refusal::MethodNotAllowed);
-    }
-    match offer {
-        Offer::Signal(Signal::Traces) => Ok(()),
-        later => Err(Refusal::SignalLater(later)),
+    match head.method {
+        Method::POST => Ok(signal),
+        _ => Err(Refusal::MethodNotAllowed),
     }
 }
 

@@ -3,7 +3,7 @@
 //! - **Does**: takes requests off sockets, refuses what cannot be accepted with the code the client needs, decodes the
 //!   rest and hands it on. An answer of success means the engine's queue holds the columns, never less.
 //! - **In / out**: bound listeners in; [`Accepted`] out through a bounded channel; [`ReceiveStats`] to look at.
-//! - **Does not know**: what spans mean, who is the engine, what is recorded. Never decides, never drops what it acknowledged.
+//! - **Does not know**: what items mean, who is the engine, what is recorded. Never decides, never drops what it acknowledged.
 //! - **Owns**: one task a connection, one reservation a request ([`Reservation`]). [`Receiver::serve`] returns when all are done.
 //! - **Limits**: [`ReceiveConfig`]; at each one the request is refused, with a delay when the fault will pass.
 //! - **Sources**: OTLP 1.11 specification; gRPC over HTTP/2; RFC 9110, 9112, 9113.
@@ -117,24 +117,6 @@ pub enum Protocol {
     Grpc,
     /// OTLP/HTTP.
     Http,
-}
-
-/// What a client may offer at a path that OTLP defines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Offer {
-    /// A signal.
-    Signal(Signal),
-    /// Profiles, which nothing here uses.
-    Profiles,
-}
-
-impl Offer {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Signal(signal) => signal.name(),
-            Self::Profiles => "profiles",
-        }
-    }
 }
 
 /// A request as it was received: what a log records.

@@ -91,9 +91,9 @@ impl Pipeline {
     }
 
     fn hand_on(&self, accepted: Accepted) -> Result<Receipt, Refusal> {
-        let protocol = accepted.request.protocol;
+        let kind = (accepted.request.protocol, accepted.request.signal);
         let body_bytes = accepted.request.body.len() as u64;
-        let spans = accepted.decoded.items_accepted();
+        let items = accepted.decoded.items_accepted();
         let receipt = Receipt {
             signal: accepted.request.signal,
             format: accepted.request.format,
@@ -107,7 +107,7 @@ impl Pipeline {
             })?;
         }
         self.stats
-            .count_accepted(protocol, spans, receipt.rejected, body_bytes);
+            .count_accepted(kind, (items, receipt.rejected), body_bytes);
         Ok(receipt)
     }
 

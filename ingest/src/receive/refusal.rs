@@ -4,9 +4,9 @@
 //! as retryable (the client would send the same poison for ever), and a passing one must carry a delay.
 //! Source: OTLP 1.11, "Failures" for OTLP/gRPC and OTLP/HTTP; `google.rpc.Code`.
 
+use super::RETRY_AFTER_SECS;
 use super::compression::Encoding;
 use super::wire::Details;
-use super::{Offer, RETRY_AFTER_SECS};
 use crate::otlp::DecodeError;
 use http::StatusCode;
 
@@ -35,12 +35,14 @@ pub(crate) enum Refusal {
     BodyTimeout { secs: u64 },
     #[error("expected `authorization: Bearer <token>` with the token of this receiver")]
     Unauthenticated,
-    #[error("{name} are not received yet, only traces; hint: leave their exporter out (OTEL_{variable}_EXPORTER=none)", name = .0.name(), variable = .0.name().to_uppercase())]
-    SignalLater(Offer),
-    #[error("no such path; hint: POST OTLP to `/v1/traces`, or gRPC to `TraceService/Export`")]
+    #[error("profiles are not received; hint: leave their exporter out")]
+    Profiles,
+    #[error(
+        "no such path; hint: POST OTLP to `/v1/traces`, `/v1/metrics` or `/v1/logs`, or gRPC to their services"
+    )]
     NotFound,
     #[error(
-        "no such gRPC method; hint: `opentelemetry.proto.collector.trace.v1.TraceService/Export`"
+        "no such gRPC method; hint: `opentelemetry.proto.collector.trace.v1.TraceService/Export`, and likewise metrics and logs"
     )]
     UnknownMethod,
     #[error("expected POST")]
@@ -91,7 +93,7 @@ impl Refusal {
         "internal",
         "body_timeout",
         "unauthenticated",
-        "signal_later",
+        "profiles",
         "not_found",
         "unknown_method",
         "method_not_allowed",
@@ -116,7 +118,7 @@ impl Refusal {
             Self::Internal => (7, code::INTERNAL, StatusCode::INTERNAL_SERVER_ERROR),
             Self::BodyTimeout { .. } => (8, code::DEADLINE_EXCEEDED, StatusCode::REQUEST_TIMEOUT),
             Self::Unauthenticated => (9, code::UNAUTHENTICATED, StatusCode::UNAUTHORIZED),
-            Self::SignalLater(_) => (10, code::UNIMPLEMENTED, StatusCode::NOT_FOUND),
+            Self::Profiles => (10, code::UNIMPLEMENTED, StatusCode::NOT_FOUND),
             Self::NotFound => (11, code::NOT_FOUND, StatusCode::NOT_FOUND),
             Self::UnknownMethod => (12, code::UNIMPLEMENTED, StatusCode::NOT_FOUND),
             Self::MethodNotAllowed => (13, code::UNIMPLEMENTED, StatusCode::METHOD_NOT_ALLOWED),
@@ -163,10 +165,6 @@ impl From<DecodeError> for Refusal {
                 };
                 Self::Undecodable { message, field }
             }
-            DecodeError::Unsupported => Self::Undecodable {
-                message,
-                field: "body".to_owned(),
-            },
             DecodeError::TooManyItems { .. } | DecodeError::TooManyBytes { .. } => {
                 Self::TooManyItems { message }
             }

@@ -2,6 +2,7 @@
 
 use super::refusal::Refusal;
 use super::{Protocol, admission::Budget};
+use engine::items::Signal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,8 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct ReceiveStats {
     accepted_grpc: AtomicU64,
     accepted_http: AtomicU64,
-    accepted_spans: AtomicU64,
-    rejected_spans: AtomicU64,
+    accepted_items: [AtomicU64; Signal::ALL.len()],
+    rejected_items: [AtomicU64; Signal::ALL.len()],
     body_bytes: AtomicU64,
     refused: [AtomicU64; Refusal::LABELS.len()],
     connections: AtomicU64,
@@ -28,8 +29,8 @@ impl ReceiveStats {
         Arc::new(Self {
             accepted_grpc: AtomicU64::new(0),
             accepted_http: AtomicU64::new(0),
-            accepted_spans: AtomicU64::new(0),
-            rejected_spans: AtomicU64::new(0),
+            accepted_items: Default::default(),
+            rejected_items: Default::default(),
             body_bytes: AtomicU64::new(0),
             refused: std::array::from_fn(|_| AtomicU64::new(0)),
             connections: AtomicU64::new(0),
@@ -44,14 +45,14 @@ impl ReceiveStats {
         read(self.accepted_counter(protocol))
     }
 
-    /// Spans of acknowledged requests that were handed on.
-    pub fn accepted_spans(&self) -> u64 {
-        read(&self.accepted_spans)
+    /// Items of acknowledged requests of `signal` that were handed on.
+    pub fn accepted_items(&self, signal: Signal) -> u64 {
+        read(&self.accepted_items[signal as usize])
     }
 
-    /// Spans of acknowledged requests that were rejected one by one (`partial_success`).
-    pub fn rejected_spans(&self) -> u64 {
-        read(&self.rejected_spans)
+    /// Items of acknowledged requests of `signal` that were rejected one by one (`partial_success`).
+    pub fn rejected_items(&self, signal: Signal) -> u64 {
+        read(&self.rejected_items[signal as usize])
     }
 
     /// Bytes of acknowledged bodies, as received.
@@ -91,10 +92,15 @@ impl ReceiveStats {
         self.budget.used() as u64
     }
 
-    pub(crate) fn count_accepted(&self, protocol: Protocol, spans: u64, rejected: u64, body: u64) {
+    pub(crate) fn count_accepted(
+        &self,
+        (protocol, signal): (Protocol, Signal),
+        (accepted, rejected): (u64, u64),
+        body: u64,
+    ) {
         add(self.accepted_counter(protocol), 1);
-        add(&self.accepted_spans, spans);
-        add(&self.rejected_spans, rejected);
+        add(&self.accepted_items[signal as usize], accepted);
+        add(&self.rejected_items[signal as usize], rejected);
         add(&self.body_bytes, body);
     }
 

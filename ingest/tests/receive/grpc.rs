@@ -1,6 +1,7 @@
 //! What is particular to gRPC: prefix, encodings, services, trailers, many calls on one connection.
 
 use crate::support::{Grpc, Http, Server, TRACES, framed, gzip, request, zstd};
+use engine::items::Signal;
 use ingest::receive::{Encoding, Protocol, ReceiveConfig, Token};
 
 #[tokio::test]
@@ -25,7 +26,7 @@ async fn spans_are_acknowledged_once_they_are_handed_on() {
         assert_eq!(accepted.decoded.items_accepted(), 5);
         assert!(accepted.hold.bytes() > body.len());
     }
-    assert_eq!(server.stats.accepted_spans(), 15);
+    assert_eq!(server.stats.accepted_items(Signal::Traces), 15);
     assert_eq!(server.stats.accepted_requests(Protocol::Grpc), 3);
 }
 
@@ -46,7 +47,10 @@ async fn bad_spans_are_counted_and_the_good_ones_of_the_same_request_are_kept() 
     );
     assert_eq!(server.take_spans(), 3);
     assert_eq!(
-        (server.stats.accepted_spans(), server.stats.rejected_spans()),
+        (
+            server.stats.accepted_items(Signal::Traces),
+            server.stats.rejected_items(Signal::Traces)
+        ),
         (3, 2)
     );
 }
@@ -156,14 +160,6 @@ async fn what_is_not_received_says_so() {
         "identity, gzip, zstd"
     );
     for (path, word) in [
-        (
-            "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
-            "metrics",
-        ),
-        (
-            "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
-            "logs",
-        ),
         (
             "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export",
             "profiles",

@@ -1,6 +1,7 @@
 //! What happens at each bound: queue, memory, connections, time, shutdown.
 
 use crate::support::{Grpc, Http, Server, request};
+use engine::items::Signal;
 use ingest::receive::{ConfigError, Encoding, ReceiveConfig, Receiver};
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ async fn a_full_queue_is_a_retryable_answer() {
     assert_eq!(server.take_spans(), 1);
     assert_eq!(http.post(&[], &request(1, 0)).await.status, 200);
     assert_eq!(server.refused("overloaded"), 2);
-    assert_eq!(server.stats.accepted_spans(), 2);
+    assert_eq!(server.stats.accepted_items(Signal::Traces), 2);
 }
 
 /// Scenario: the engine holds on to requests until their memory is spent.

@@ -22,7 +22,7 @@ fn every_refusal() -> Vec<Refusal> {
         Refusal::Internal,
         Refusal::BodyTimeout { secs: 1 },
         Refusal::Unauthenticated,
-        Refusal::SignalLater(Offer::Profiles),
+        Refusal::Profiles,
         Refusal::NotFound,
         Refusal::UnknownMethod,
         Refusal::MethodNotAllowed,
