@@ -239,6 +239,15 @@ impl<'a> Source<'a> {
                 );
                 None
             }
+            "Prometheus" | "prometheus" => {
+                at.later(
+                    &format!("PromQL (the metric source `{name}`)"),
+                    format!(
+                        "measure the requests themselves: `type: {SPANS}` with `spec: {{kind, match, failed}}`"
+                    ),
+                );
+                None
+            }
             other => {
                 let shown = super::yaml::shorten(other);
                 at.later(

@@ -181,8 +181,13 @@ const ERRORS: &[(&str, &str, &str)] = &[
     ),
     (
         "type: tidegate-spans, spec: {kind",
-        "type: Prometheus, spec: {kind",
-        "20:38: spec.indicator.spec.ratioMetric.total.metricSource.type: comes later: the metric source `Prometheus`; today Tidegate measures spans\n  hint: write `type: tidegate-spans` with `spec: {kind, match, failed}`",
+        "type: Prometheus, spec: {query: 'sum(rate(http_requests_total[{{.window}}]))', kind",
+        "20:38: spec.indicator.spec.ratioMetric.total.metricSource.type: comes later: PromQL (the metric source `Prometheus`)\n  hint: measure the requests themselves: `type: tidegate-spans` with `spec: {kind, match, failed}`",
+    ),
+    (
+        "type: tidegate-spans, spec: {kind",
+        "type: Datadog, spec: {kind",
+        "20:38: spec.indicator.spec.ratioMetric.total.metricSource.type: comes later: the metric source `Datadog`; today Tidegate measures spans\n  hint: write `type: tidegate-spans` with `spec: {kind, match, failed}`",
     ),
     (
         "type: tidegate-spans, spec: {kind",
