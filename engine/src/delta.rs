@@ -74,6 +74,62 @@ pub enum Counter {
     Anomaly(u8),
 }
 
+/// What doctors look for in the items of one source, counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Mark {
+    /// Spans of kind SERVER or CONSUMER: what SLIs count.
+    Entry,
+    /// Spans of kind CLIENT or PRODUCER.
+    Call,
+    /// HTTP entry spans without `http.route`.
+    NoRoute,
+    /// HTTP entry spans with neither a status code nor a span status: a failure would not show.
+    NoOutcome,
+    /// Items that a head sampler left over (`ot=th:` below 1, or Jaeger's `sampler.type`).
+    HeadSampled,
+    /// Items that a tail sampler left over ([`crate::items::TAIL_SAMPLERS`]).
+    TailSampled,
+    /// Older than the allowed lateness.
+    Late,
+    /// End more than a minute after they were received.
+    Future,
+    /// Seen before.
+    Duplicate,
+    /// Accepted but not counted, because a cap was reached.
+    Dropped,
+    /// Of a resource without any instance attribute.
+    NoInstance,
+}
+
+impl Mark {
+    /// Number of marks.
+    pub const COUNT: usize = 11;
+}
+
+/// Counts by [`Mark`]. Merge: sum (saturating).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Marks([u32; Mark::COUNT]);
+
+impl Marks {
+    /// How many items bear `mark`.
+    pub const fn of(&self, mark: Mark) -> u64 {
+        self.0[mark as usize] as u64
+    }
+
+    /// Adds `items` to `mark`.
+    pub const fn add(&mut self, mark: Mark, items: u32) {
+        let count = &mut self.0[mark as usize];
+        *count = count.saturating_add(items);
+    }
+
+    /// Adds another's counts.
+    pub fn merge(&mut self, other: &Self) {
+        for (count, more) in self.0.iter_mut().zip(other.0) {
+            *count = count.saturating_add(more);
+        }
+    }
+}
+
 /// What one resource sent of one signal during a tick. Merge: sum, max, min.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceDelta {
@@ -89,7 +145,36 @@ pub struct ResourceDelta {
     pub end_max: Timestamp,
     /// Least (receive - end), ns; negative when its clock runs ahead.
     pub lag_min: i64,
+    /// What was remarkable, counted.
+    pub marks: Marks,
+    /// Bits of [`crate::anomaly`] that any of the items bears.
+    pub odd: u16,
 }
+
+impl ResourceDelta {
+    /// Adds what was said of the same resource and signal elsewhere.
+    pub fn absorb(&mut self, other: &Self) {
+        self.items += other.items;
+        self.end_max = self.end_max.max(other.end_max);
+        self.lag_min = self.lag_min.min(other.lag_min);
+        self.marks.merge(&other.marks);
+        self.odd |= other.odd;
+    }
+}
+
+/// The name behind a route number: for showing, nothing decides by it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RouteName {
+    /// Service.
+    pub service: ServiceId,
+    /// Number, as in [`UnitKey::route`].
+    pub route: u64,
+    /// Name; the least one where several share a number.
+    pub name: String,
+}
+
+/// Most route names a service may have in a Delta: those with the least numbers.
+pub const ROUTE_NAMES_MAX: usize = 256;
 
 /// Events of one SLI in one second of event time, of one revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,6 +228,8 @@ pub struct Delta {
     pub sli: Vec<SliDelta>,
     /// By key.
     pub units: Vec<UnitDelta>,
+    /// Names of routes, told every few seconds.
+    pub routes: Vec<RouteName>,
     /// Counters that changed.
     pub counters: BTreeMap<Counter, u64>,
 }
@@ -153,6 +240,7 @@ impl Delta {
         self.resources.is_empty()
             && self.sli.is_empty()
             && self.units.is_empty()
+            && self.routes.is_empty()
             && self.counters.is_empty()
     }
 
@@ -164,6 +252,7 @@ impl Delta {
         self.resources.extend(other.resources);
         self.sli.extend(other.sli);
         self.units.extend(other.units);
+        self.routes.extend(other.routes);
         self.normalize();
     }
 
@@ -173,9 +262,7 @@ impl Delta {
         self.resources.dedup_by(|row, into| {
             let same = (row.hash, row.signal) == (into.hash, into.signal);
             if same {
-                into.items += row.items;
-                into.end_max = into.end_max.max(row.end_max);
-                into.lag_min = into.lag_min.min(row.lag_min);
+                into.absorb(row);
             }
             same
         });
@@ -214,6 +301,22 @@ impl Delta {
         }
         self.units
             .retain(|row| row.units != 0 || row.failed != 0 || !row.latency.is_empty());
+        self.name_routes();
         self.counters.retain(|_, count| *count != 0);
+    }
+
+    /// One name per route, at most [`ROUTE_NAMES_MAX`] per service.
+    fn name_routes(&mut self) {
+        self.routes.sort_unstable();
+        self.routes
+            .dedup_by(|row, into| (row.service, row.route) == (into.service, into.route));
+        let mut of_service = (None, 0);
+        self.routes.retain(|row| {
+            if of_service.0 != Some(row.service) {
+                of_service = (Some(row.service), 0);
+            }
+            of_service.1 += 1;
+            of_service.1 <= ROUTE_NAMES_MAX
+        });
     }
 }

@@ -17,6 +17,7 @@ mod records;
 mod route;
 mod shard;
 mod tally;
+mod telltale;
 mod units;
 
 pub use arms::ARMS_PER_SHARD_MAX;
@@ -24,8 +25,8 @@ pub use route::{ROUTES, route_number};
 
 use crate::anomaly;
 use crate::batch::Batch;
-use crate::delta::{Counter, Delta, Fate, ResourceDelta};
-use crate::hash::{HashSeed, SHARDS};
+use crate::delta::{Counter, Delta, Fate, Mark, Marks, ResourceDelta};
+use crate::hash::{FixedSet, HashSeed, SHARDS};
 use crate::identity::{Identity, RevisionKind};
 use crate::items::{ItemColumns, Signal};
 use crate::matcher::{ENTRY_KINDS, Matcher, Measure, Measures, View, kind_bit};
@@ -38,6 +39,7 @@ use route::Routes;
 use shard::{Held, Shard};
 use std::sync::Arc;
 use tally::Tally;
+use telltale::Telltale;
 use units::{Change, Unit, unit_key};
 
 /// How long item keys and units are found again, unless a cap makes it shorter: 10 min.
@@ -122,12 +124,15 @@ struct Heard {
     end_max: u64,
     /// Latest event time of all.
     end_last: u64,
+    marks: Marks,
+    odd: u16,
 }
 
 impl Heard {
     #[inline]
     fn note(&mut self, end: u64, odd: u16) {
         self.items += 1;
+        self.odd |= odd;
         self.end_last = self.end_last.max(end);
         if odd & anomaly::FUTURE == 0 {
             self.end_max = self.end_max.max(end);
@@ -214,10 +219,12 @@ impl Folder {
             batch,
             view: matcher.view(batch),
             routes: Routes::new(self.seed, batch),
+            told: FixedSet::default(),
         };
+        let telltale = Telltale::new(batch);
         for first in (0..batch.len()).step_by(CHUNK) {
             let rows = first..(first + CHUNK).min(batch.len());
-            self.pick(rows, &mut lens, &mut senders);
+            self.pick(rows, &mut lens, &telltale, &mut senders);
             self.read_ahead(batch);
             let picked = std::mem::take(&mut self.picked);
             for one in &picked {
@@ -242,7 +249,7 @@ impl Folder {
                 self.count_held(number as u8, end, held);
             }
         }
-        let delta = self.tally.take(&self.arms);
+        let delta = self.tally.take(now, &self.arms);
         for (number, shard) in (0u8..).zip(&mut self.shards) {
             if let Some(shard) = shard {
                 let (steps, evicted) = shard.advance(number, now);
@@ -265,6 +272,7 @@ impl Folder {
         &mut self,
         rows: std::ops::Range<usize>,
         lens: &mut Lens<'_>,
+        telltale: &Telltale<'_>,
         senders: &mut [Sender<'_>],
     ) {
         let batch = lens.batch;
@@ -276,6 +284,7 @@ impl Folder {
             let sender = &mut senders[usize::from(batch.items.resource[row])];
             let odd = batch.anomalies[row];
             sender.heard.note(batch.end[row], odd);
+            telltale.mark(row, &mut sender.heard.marks);
             if odd != 0 {
                 self.count_anomalies(odd);
             }
@@ -331,8 +340,14 @@ impl Folder {
         }
         match shard.keys.see(one.key) {
             Sighting::First => {}
-            Sighting::Conflict => self.tally.count(ID_CONFLICT, 1),
-            Sighting::Duplicate => return self.tally.item(Signal::Traces, Fate::Duplicate),
+            Sighting::Conflict => {
+                sender.heard.odd |= anomaly::ID_CONFLICT;
+                self.tally.count(ID_CONFLICT, 1);
+            }
+            Sighting::Duplicate => {
+                sender.heard.marks.add(Mark::Duplicate, 1);
+                return self.tally.item(Signal::Traces, Fate::Duplicate);
+            }
         }
         if sender.identity.revision.kind != RevisionKind::Release {
             self.tally.item(Signal::Traces, Fate::OutsideBudget);
@@ -349,10 +364,12 @@ impl Folder {
     fn count(&mut self, one: Picked, lens: &mut Lens<'_>, sender: &mut Sender<'_>) {
         let batch = lens.batch;
         let Some(arm) = self.admit(batch.shard[one.row], sender) else {
+            sender.heard.marks.add(Mark::Dropped, 1);
             return self.tally.item(Signal::Traces, Fate::Dropped);
         };
         let end = Timestamp(batch.end[one.row]);
         if batch.items.received.since(end) > LATENESS_NANOS {
+            sender.heard.marks.add(Mark::Late, 1);
             self.tally.item(Signal::Traces, Fate::Late);
         }
         let measures = sender.measures;
@@ -367,7 +384,19 @@ impl Folder {
                 arm,
                 ..lens.unit(one)
             };
+            self.tell_route(one.row, unit.route, lens, sender);
             self.count_unit(batch.shard[one.row], one.unit, unit);
+        }
+    }
+
+    /// Remembers what the route of `row` is called, once per name of a batch.
+    fn tell_route(&mut self, row: usize, route: u16, lens: &mut Lens<'_>, sender: &Sender<'_>) {
+        let Some((text, name)) = lens.routes.text(row) else {
+            return;
+        };
+        if lens.told.insert((lens.batch.items.resource[row], text)) {
+            let service = sender.identity.service_id;
+            self.tally.route(service, route, route::route_name(name));
         }
     }
 
@@ -396,7 +425,8 @@ impl Folder {
     }
 
     /// Puts a span that ends in the future aside, already measured.
-    fn hold(&mut self, one: Picked, lens: &mut Lens<'_>, sender: &Sender<'_>) {
+    fn hold(&mut self, one: Picked, lens: &mut Lens<'_>, sender: &mut Sender<'_>) {
+        sender.heard.marks.add(Mark::Future, 1);
         let mut events = Vec::new();
         for measure in &sender.measures.list {
             if let Some(bad) = lens.view.judge(measure, one.row) {
@@ -447,6 +477,10 @@ impl Folder {
             }
             self.tally
                 .count(Counter::Items(signal, Fate::Accepted), heard.items);
+            let mut marks = heard.marks;
+            if resource.identity.instance.is_empty() {
+                marks.add(Mark::NoInstance, heard.items as u32);
+            }
             self.tally.resource(ResourceDelta {
                 hash: resource.hash,
                 identity: resource.identity.clone(),
@@ -454,6 +488,8 @@ impl Folder {
                 items: heard.items,
                 end_max: Timestamp(heard.end_max),
                 lag_min: items.received.signed_since(Timestamp(heard.end_last)),
+                marks,
+                odd: heard.odd,
             });
         }
     }
@@ -464,6 +500,8 @@ struct Lens<'a> {
     batch: &'a SpanBatch,
     view: View<'a>,
     routes: Routes<'a>,
+    /// (resource, text) of the route names told.
+    told: FixedSet<(u16, u32)>,
 }
 
 impl Lens<'_> {

@@ -146,6 +146,9 @@ pub struct Identity {
     pub instance: String,
     /// `service.criticality`; empty when absent.
     pub criticality: String,
+    /// `telemetry.sdk.language` and `telemetry.sdk.version` (else `telemetry.sdk.name`), such as `python 1.45.1`;
+    /// empty when absent.
+    pub sdk: String,
 }
 
 const REVISION_ATTRIBUTES: &[(&str, RevisionSource)] = &[
@@ -234,6 +237,17 @@ impl Identity {
             },
             instance: first(INSTANCE_ATTRIBUTES),
             criticality: first(&["service.criticality"]),
+            sdk: sdk(get),
         }
     }
+}
+
+/// Longest part of an SDK's name kept, bytes.
+const SDK_BYTES_MAX: usize = 32;
+
+fn sdk<'a>(get: impl Fn(&str) -> Option<&'a str>) -> String {
+    let part = |key: &str| get(key).map(|text| &text[..text.floor_char_boundary(SDK_BYTES_MAX)]);
+    let language = part("telemetry.sdk.language").or_else(|| part("telemetry.sdk.name"));
+    let words = [language, part("telemetry.sdk.version")].into_iter();
+    words.flatten().collect::<Vec<_>>().join(" ")
 }

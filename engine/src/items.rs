@@ -247,13 +247,26 @@ pub struct Resource {
     pub identity: Arc<Identity>,
 }
 
+/// Attributes by which tail samplers say that they chose an item: the Collector's (feature gate `recordpolicy`, on the
+/// scope) and Refinery's (on the span).
+pub const TAIL_SAMPLERS: [&str; 6] = [
+    "meta.refinery.reason",
+    "meta.refinery.sample_rate",
+    "meta.refinery.send_reason",
+    "tailsampling.cached_decision",
+    "tailsampling.composite_policy",
+    "tailsampling.policy",
+];
+
 /// An instrumentation scope.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Scope {
     /// Scope name.
     pub name: String,
     /// Scope version.
     pub version: String,
+    /// Whether one of its attributes is in [`TAIL_SAMPLERS`].
+    pub is_tail_sampled: bool,
 }
 
 /// A text value that few rows have (status message, tracestate), rows ascending.

@@ -43,6 +43,11 @@ pub fn bucket(duration_nanos: u64) -> u8 {
     EDGES.partition_point(|edge| duration_nanos > *edge) as u8
 }
 
+/// The longest duration in bucket `bucket`; `u64::MAX` beyond the last edge.
+pub fn bucket_end_nanos(bucket: u8) -> u64 {
+    EDGES.get(usize::from(bucket)).copied().unwrap_or(u64::MAX)
+}
+
 /// First bucket whose durations all exceed `T_j` (sum from here = "slower than T_j").
 pub const fn first_bucket_over(j: usize) -> u8 {
     (2 * j + 1) as u8

@@ -34,12 +34,14 @@ pub mod ring;
 pub mod slo;
 pub mod slo_machine;
 pub mod snapshot;
+pub mod source;
 pub mod span;
 pub mod span_rows;
 pub mod standing;
 pub mod stats;
 pub mod store;
 pub mod time;
+pub mod traffic;
 
 /// Number of the rules that turn a recorded log into state. It counts up whenever the same log would give other
 /// bytes; `replay` prints a difference instead of claiming equality when it differs from the log's.

@@ -9,53 +9,19 @@ use crate::identity::{
 };
 use crate::items::Signal;
 use crate::snapshot::{REVISIONS_MAX, RevisionRow, SERVICES_MAX};
+use crate::source::{SourceRow, SourceState};
 use crate::time::{NANOS_PER_SEC, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use crate::source::LIVE_NANOS;
 
 /// Most resources (instances) tracked at once.
 pub const RESOURCES_MAX: usize = 100_000;
-/// A revision or resource that sent nothing for this long is no longer live.
-pub const LIVE_NANOS: u64 = 60 * NANOS_PER_SEC;
+/// Most SDKs (language and version) remembered per revision.
+const SDKS_MAX: usize = 4;
 /// Name of the service that stands for those beyond [`SERVICES_MAX`].
 pub const OVERFLOW_SERVICE: &str = "__overflow__";
-
-const SLOTS: usize = 6;
-const SLOT_NANOS: u64 = LIVE_NANOS / SLOTS as u64;
-
-/// Spans and least lag of the last minute, in slots of 10 s.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Minute {
-    slots: [(u64, u64, i64); SLOTS],
-}
-
-impl Minute {
-    fn add(&mut self, now: Timestamp, spans: u64, lag: i64) {
-        let number = now.0 / SLOT_NANOS;
-        let slot = &mut self.slots[(number % SLOTS as u64) as usize];
-        if slot.0 != number {
-            *slot = (number, 0, i64::MAX);
-        }
-        slot.1 += spans;
-        slot.2 = slot.2.min(lag);
-    }
-
-    fn live(&self, now: Timestamp) -> impl Iterator<Item = &(u64, u64, i64)> {
-        let oldest = (now.0 / SLOT_NANOS).saturating_sub(SLOTS as u64 - 1);
-        self.slots
-            .iter()
-            .filter(move |slot| slot.0 >= oldest && slot.1 > 0)
-    }
-
-    fn spans(&self, now: Timestamp) -> u64 {
-        self.live(now).map(|slot| slot.1).sum()
-    }
-
-    fn lag_secs(&self, now: Timestamp) -> f64 {
-        let least = self.live(now).map(|slot| slot.2).min();
-        least.map_or(0.0, |nanos| nanos as f64 / NANOS_PER_SEC as f64)
-    }
-}
 
 /// What is known of one revision.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -66,7 +32,34 @@ pub struct RevisionState {
     pub first_seen: Timestamp,
     /// Logical time of its last span.
     pub last_seen: Timestamp,
-    minute: Minute,
+    /// How its telemetry arrives, by signal.
+    sources: BTreeMap<Signal, SourceState>,
+    /// SDKs that sent it.
+    sdks: BTreeSet<String>,
+}
+
+impl RevisionState {
+    fn row(&self, now: Timestamp, instances: u64, is_known_good: bool) -> RevisionRow {
+        let sources: Vec<SourceRow> = self
+            .sources
+            .iter()
+            .map(|(signal, source)| source.row(now, *signal))
+            .collect();
+        let spans = sources.iter().find(|row| row.signal == Signal::Traces);
+        let lag = spans.and_then(|row| row.lag_nanos);
+        RevisionRow {
+            revision: self.revision.clone(),
+            first_seen: self.first_seen,
+            last_seen: self.last_seen,
+            spans_last_minute: spans.map_or(0, |row| row.items_last_minute),
+            instances,
+            is_live: now.since(self.last_seen) <= LIVE_NANOS,
+            is_known_good,
+            lag_secs: lag.map_or(0.0, |nanos| nanos as f64 / NANOS_PER_SEC as f64),
+            sdks: self.sdks.iter().cloned().collect(),
+            sources,
+        }
+    }
 }
 
 /// What is known of one service.
@@ -161,12 +154,18 @@ impl Registry {
                     revision: identity.revision.clone(),
                     first_seen: now,
                     last_seen: now,
-                    minute: Minute::default(),
+                    sources: BTreeMap::new(),
+                    sdks: BTreeSet::new(),
                 }
             });
         revision.last_seen = now;
-        if row.signal == Signal::Traces {
-            revision.minute.add(now, row.items, row.lag_min);
+        revision
+            .sources
+            .entry(row.signal)
+            .or_default()
+            .note(now, row);
+        if !identity.sdk.is_empty() && revision.sdks.len() < SDKS_MAX {
+            revision.sdks.insert(identity.sdk.clone());
         }
         merge_attributes(&mut revision.revision, &identity.revision);
         let key = (row.hash, row.signal);
@@ -255,18 +254,10 @@ impl Registry {
         let mut rows: Vec<RevisionRow> = state
             .revisions
             .values()
-            .map(|revision| RevisionRow {
-                revision: revision.revision.clone(),
-                first_seen: revision.first_seen,
-                last_seen: revision.last_seen,
-                spans_last_minute: revision.minute.spans(now),
-                instances: instances
-                    .get(&(service, revision.revision.id))
-                    .copied()
-                    .unwrap_or(0),
-                is_live: now.since(revision.last_seen) <= LIVE_NANOS,
-                is_known_good: is_known_good(revision.revision.id),
-                lag_secs: revision.minute.lag_secs(now),
+            .map(|state| {
+                let id = state.revision.id;
+                let instances = instances.get(&(service, id)).copied().unwrap_or(0);
+                state.row(now, instances, is_known_good(id))
             })
             .collect();
         rows.sort_by_key(|row| (std::cmp::Reverse(row.first_seen), row.revision.id));

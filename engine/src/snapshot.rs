@@ -7,10 +7,13 @@ use crate::delta::Counter;
 use crate::gate::answer::{Answer, ServiceGate};
 use crate::identity::{Revision, RevisionId, ServiceId, ServiceKey};
 use crate::input::{Gap, Problem};
+use crate::items::Signal;
 use crate::slo::{Severity, Slo, SloId};
 use crate::standing::Standings;
+use crate::source::{Sampling, SourceRow};
 use crate::store::StoreView;
 use crate::time::Timestamp;
+use crate::traffic::TrafficRow;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -233,6 +236,18 @@ pub struct RevisionRow {
     pub is_known_good: bool,
     /// Least (receive - end) over 60 s, s; negative when its clock runs ahead.
     pub lag_secs: f64,
+    /// How its telemetry arrives, by signal, in the order of [`crate::items::Signal::ALL`].
+    pub sources: Vec<SourceRow>,
+    /// SDKs that sent it: language and version.
+    pub sdks: Vec<String>,
+}
+
+impl RevisionRow {
+    /// How its spans arrive; `None` before the first.
+    pub fn spans(&self) -> Option<&SourceRow> {
+        let mut sources = self.sources.iter();
+        sources.find(|row| row.signal == Signal::Traces)
+    }
 }
 
 /// One service as published.
@@ -252,6 +267,15 @@ pub struct ServiceRow {
     pub first_seen: Timestamp,
     /// Logical time of the last span.
     pub last_seen: Timestamp,
+}
+
+impl ServiceRow {
+    /// The worst sampling of its spans of late: what an SLO on them is worth.
+    pub fn sampling(&self) -> Sampling {
+        let revisions = self.revisions.iter();
+        let spans = revisions.filter_map(RevisionRow::spans);
+        spans.map(|row| row.sampling).max().unwrap_or_default()
+    }
 }
 
 /// Most revisions kept per service; the oldest are folded together beyond it.
@@ -318,6 +342,8 @@ pub struct Snapshot {
     pub events: Arc<Vec<EventRow>>,
     /// The engine itself.
     pub status: Arc<EngineStatus>,
+    /// Traffic observed of late, by service; refreshed every few seconds.
+    pub traffic: Arc<BTreeMap<ServiceId, Arc<TrafficRow>>>,
     /// The hot store's chunks.
     pub store: StoreView,
 }

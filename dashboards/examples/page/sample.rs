@@ -1,6 +1,6 @@
 //! A fleet made by hand: one service in each kind of trouble, and one whose names try to do something.
 
-use engine::delta::Fate;
+use engine::delta::{Fate, Mark, Marks};
 use engine::gate::answer::{
     Answer, Arm, Code, Evidence, Need, Phase, Process, ServiceGate, Verdict,
 };
@@ -12,6 +12,7 @@ use engine::snapshot::{
     AlertRow, AlertState, BurnState, Counts, Decision, EngineStatus, EventRow, Point, RevisionRow,
     ServiceRow, SliceRow, SloRow, Snapshot, TierRow, WindowRow,
 };
+use engine::source::{Sampling, SourceRow};
 use engine::time::{NANOS_PER_SEC, Timestamp};
 use std::sync::Arc;
 
@@ -189,7 +190,38 @@ fn revision((index, identity): (usize, &Identity)) -> RevisionRow {
         is_live: true,
         is_known_good: index > 0,
         lag_secs: 0.4,
+        sources: sources(&identity.revision.value, index),
+        sdks: vec!["java 1.62.0".to_owned()],
     }
+}
+
+/// `halted` arrives late and tail-sampled, the others as they should; logs come beside spans.
+fn sources(version: &str, index: usize) -> Vec<SourceRow> {
+    let is_bad = version == "v2";
+    let mut marks = Marks::default();
+    marks.add(Mark::Entry, 900);
+    let spans = SourceRow {
+        signal: Signal::Traces,
+        items_last_minute: if index == 0 { 1_310 } else { 1_234_567 },
+        lag_nanos: Some(if is_bad { 31_000_000_000 } else { 400_000_000 }),
+        is_late: is_bad,
+        sampling: if is_bad {
+            Sampling::Tail
+        } else {
+            Sampling::None
+        },
+        items: 6_000,
+        marks,
+        odd: 0,
+        last_seen: NOW,
+    };
+    let records = SourceRow {
+        signal: Signal::Logs,
+        items_last_minute: 77,
+        marks: Marks::default(),
+        ..spans
+    };
+    vec![spans, records]
 }
 
 /// Minute by minute: calm, then a bump of failures 20 minutes ago.

@@ -21,6 +21,7 @@ use crate::slo_machine::{SloFacts, SloMachine};
 use crate::snapshot::{Decision, EventRow, ServiceRow};
 use crate::standing::Standings;
 use crate::time::Timestamp;
+use crate::traffic::Traffic;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -54,6 +55,9 @@ pub struct Decider {
     #[serde(skip)]
     rows: BTreeMap<ServiceId, Arc<ServiceRow>>,
     dedup_window_secs: u64,
+    /// For showing: nothing decides by it.
+    #[serde(skip)]
+    traffic: Traffic,
 }
 
 impl Decider {
@@ -105,6 +109,7 @@ impl Decider {
         }
         self.slos.apply(self.now, &delta.sli);
         self.gate.apply(self.now, delta);
+        self.traffic.apply(self.now, delta);
     }
 
     fn discovered(&mut self, discovery: Discovery) {

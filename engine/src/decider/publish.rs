@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 impl Decider {
     /// The view to publish. Rows of services and SLOs are shared while unchanged.
-    pub(crate) fn publish(&self, store: StoreView) -> Snapshot {
+    pub(crate) fn publish(&mut self, store: StoreView) -> Snapshot {
         Snapshot {
             generation: self.generation,
             as_of: self.now,
@@ -25,6 +25,7 @@ impl Decider {
             standings: Arc::clone(&self.standings),
             events: Arc::new(self.events.iter().cloned().collect()),
             status: Arc::new(self.status()),
+            traffic: self.traffic.rows(self.now),
             store,
         }
     }

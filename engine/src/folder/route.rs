@@ -8,6 +8,7 @@
 use crate::hash::HashSeed;
 use crate::items::{ColumnData, ValueKind};
 use crate::span::SpanBatch;
+use std::borrow::Cow;
 
 /// Distinct route numbers.
 pub const ROUTES: u64 = 1_024;
@@ -17,22 +18,34 @@ const ROUTE_KEYS: [&str; 2] = ["http.route", "rpc.method"];
 
 const UNREAD: u16 = u16::MAX;
 
+/// Longest name of a route as told, bytes.
+const NAME_BYTES_MAX: usize = 120;
+
 /// The number of the route called `text`, in `0..ROUTES`.
 pub fn route_number(seed: HashSeed, text: &str) -> u16 {
+    (seed.fingerprint(plain(text).as_bytes()) % ROUTES) as u16
+}
+
+/// `text` without what differs from request to request: what its number is made of.
+fn plain(text: &str) -> Cow<'_, str> {
     let plain = text.split(['?', '#']).next().unwrap_or_default();
-    let number = if plain.bytes().any(|byte| byte.is_ascii_digit()) {
-        let pieces: Vec<&str> = plain
-            .split_inclusive([' ', '/', '.', ':', '_'])
-            .map(|piece| {
-                let varies = piece.bytes().any(|byte| byte.is_ascii_digit());
-                if varies { "*" } else { piece }
-            })
-            .collect();
-        seed.fingerprint(pieces.concat().as_bytes())
-    } else {
-        seed.fingerprint(plain.as_bytes())
-    };
-    (number % ROUTES) as u16
+    if !plain.bytes().any(|byte| byte.is_ascii_digit()) {
+        return Cow::Borrowed(plain);
+    }
+    let pieces = plain
+        .split_inclusive([' ', '/', '.', ':', '_'])
+        .map(|piece| {
+            let varies = piece.bytes().any(|byte| byte.is_ascii_digit());
+            if varies { "*" } else { piece }
+        });
+    Cow::Owned(pieces.collect())
+}
+
+/// The name to show for the route called `text`.
+pub(super) fn route_name(text: &str) -> String {
+    let mut name = plain(text).into_owned();
+    name.truncate(name.floor_char_boundary(NAME_BYTES_MAX));
+    name
 }
 
 /// The routes of one batch: each distinct value is numbered once, when first asked for.
@@ -70,6 +83,27 @@ impl<'a> Routes<'a> {
             columns,
             names: vec![UNREAD; batch.names.len()],
         }
+    }
+
+    /// The text that names the route of `row`, and which of the batch's distinct texts it is; `None` in a column of
+    /// too many texts to be told.
+    pub(super) fn text(&self, row: usize) -> Option<(u32, &'a str)> {
+        let batch = self.batch;
+        for (place, (column, _)) in (1u32..).zip(&self.columns) {
+            let column = &batch.items.attributes[*column];
+            if !column.present.value(row) {
+                continue;
+            }
+            return match &column.data {
+                ColumnData::Codes { codes, values } => {
+                    let code = codes[row];
+                    Some((place << 16 | u32::from(code), values.text(code.into())))
+                }
+                ColumnData::Raw(_) => None,
+            };
+        }
+        let code = batch.name[row];
+        Some((u32::from(code), batch.names.text(code.into())))
     }
 
     /// The route number of `row`.

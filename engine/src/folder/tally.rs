@@ -3,12 +3,16 @@
 use super::arms::Arms;
 use super::units::{LATENCY_UNKNOWN, Unit};
 use crate::anomaly;
-use crate::delta::{Counter, Delta, Fate, ResourceDelta, SliDelta, UnitDelta, UnitKey};
+use crate::delta::{Counter, Delta, Fate, ResourceDelta, RouteName, SliDelta, UnitDelta, UnitKey};
 use crate::hash::FixedMap;
 use crate::identity::{RevisionId, ServiceId, ServiceKey};
 use crate::items::Signal;
 use crate::slo::{Slo, SloId};
-use crate::time::Timestamp;
+use crate::time::{NANOS_PER_SEC, Timestamp};
+use std::collections::BTreeMap;
+
+/// Names of routes are told this often.
+const NAMES_EVERY_NANOS: u64 = 5 * NANOS_PER_SEC;
 
 /// The events of one (slo, revision); remembers its last cell, since neighbours mostly share a second.
 #[derive(Debug)]
@@ -38,6 +42,9 @@ pub(super) struct Tally {
     units: FixedMap<u128, (i64, i64)>,
     resources: FixedMap<(u128, Signal), ResourceDelta>,
     implicit: FixedMap<ServiceId, SloId>,
+    routes: BTreeMap<(ServiceId, u16), String>,
+    /// Which [`NAMES_EVERY_NANOS`] names were told last.
+    told: u64,
     counters: Counters,
 }
 
@@ -104,9 +111,7 @@ impl Tally {
     pub(super) fn resource(&mut self, row: ResourceDelta) {
         match self.resources.get_mut(&(row.hash, row.signal)) {
             Some(into) => {
-                into.items += row.items;
-                into.end_max = into.end_max.max(row.end_max);
-                into.lag_min = into.lag_min.min(row.lag_min);
+                into.absorb(&row);
             }
             None => {
                 self.resources.insert((row.hash, row.signal), row);
@@ -119,17 +124,45 @@ impl Tally {
         self.count(Counter::Items(signal, fate), 1);
     }
 
+    /// What a route is called; of several names the least.
+    pub(super) fn route(&mut self, service: ServiceId, route: u16, name: String) {
+        match self.routes.get_mut(&(service, route)) {
+            Some(known) if *known <= name => {}
+            Some(known) => *known = name,
+            None => {
+                self.routes.insert((service, route), name);
+            }
+        }
+    }
+
+    /// The names learned, when it is time to tell them: that is the same moment in every folder.
+    fn take_routes(&mut self, now: Timestamp) -> Vec<RouteName> {
+        let moment = now.0 / NAMES_EVERY_NANOS;
+        if std::mem::replace(&mut self.told, moment) == moment {
+            return Vec::new();
+        }
+        let named = std::mem::take(&mut self.routes).into_iter();
+        named
+            .map(|((service, route), name)| RouteName {
+                service,
+                route: route.into(),
+                name,
+            })
+            .collect()
+    }
+
     /// Adds to a counter.
     pub(super) fn count(&mut self, counter: Counter, times: u64) {
         self.counters.add(counter, times);
     }
 
     /// Everything since the last call, normalized. O(n log n) in the distinct keys.
-    pub(super) fn take(&mut self, arms: &Arms) -> Delta {
+    pub(super) fn take(&mut self, now: Timestamp, arms: &Arms) -> Delta {
         let mut delta = Delta {
             resources: self.resources.drain().map(|(_, row)| row).collect(),
             sli: self.cells.iter().map(|cell| self.sli(cell)).collect(),
             units: self.take_units(arms),
+            routes: self.take_routes(now),
             counters: self.counters.take(),
         };
         self.series.clear();
@@ -229,7 +262,7 @@ impl Counters {
         } += times;
     }
 
-    fn take(&mut self) -> std::collections::BTreeMap<Counter, u64> {
+    fn take(&mut self) -> BTreeMap<Counter, u64> {
         let counters = std::mem::take(self);
         let items = Signal::ALL.into_iter().zip(counters.items);
         let items = items.flat_map(|(signal, fates)| {

@@ -71,6 +71,10 @@ pub enum Code {
     LowTraffic,
     /// Telemetry is late or one arm's is.
     Stale,
+    /// For a minute nothing came earlier than 10 s after it ended: batched, or tail-sampled on the way.
+    LateInput,
+    /// What speaks for or against the candidate are absolute numbers of tail-sampled spans.
+    TailSampled,
     /// The arms' clocks differ by more than 2 s.
     ClockSkew,
     /// No span of this service was ever seen.
@@ -105,6 +109,8 @@ impl Code {
             Self::NoTraffic => "NO_TRAFFIC",
             Self::LowTraffic => "LOW_TRAFFIC",
             Self::Stale => "STALE",
+            Self::LateInput => "LATE_INPUT",
+            Self::TailSampled => "TAIL_SAMPLED",
             Self::ClockSkew => "CLOCK_SKEW",
             Self::UnknownService => "UNKNOWN_SERVICE",
             Self::RevisionUnknown => "REVISION_UNKNOWN",
@@ -235,7 +241,8 @@ pub struct Answer {
     pub phase: Phase,
     /// Reasons, most important first, in words with numbers.
     pub reasons: Vec<String>,
-    /// Notes that qualify the answer: IMPLICIT_SLO, BASELINE_ASSUMED, LATCHED, GAP.
+    /// Notes that qualify the answer: IMPLICIT_SLO, BASELINE_ASSUMED, LATCHED, GAP,
+    /// LATE_INPUT, SAMPLED, TAIL_SAMPLED.
     pub notes: Vec<String>,
     /// "would proceed if ..." (or "would halt if ..."); empty for a plain Proceed.
     pub counterfactual: String,

@@ -14,6 +14,8 @@ use crate::gate::words;
 use crate::identity::RevisionId;
 use crate::input::Gap;
 use crate::slo::Maturity;
+use crate::snapshot::{RevisionRow, ServiceRow};
+use crate::source::{Sampling, SourceRow};
 use crate::stats::rollout::Finding;
 use crate::time::{NANOS_PER_SEC, Timestamp};
 
@@ -98,8 +100,8 @@ fn verdict(case: &Case<'_>, candidate: &Candidate, told: &Told) -> (Verdict, Cod
     let against = match told.finding {
         Finding::HaltErrors => Some(Code::RegressionErrors),
         Finding::HaltLatency => Some(Code::RegressionLatency),
-        Finding::HaltAbsolute => Some(Code::AbsoluteSloBreach),
-        Finding::BothBurn | Finding::Pass | Finding::NotYet => None,
+        Finding::HaltAbsolute if told.sampling != Sampling::Tail => Some(Code::AbsoluteSloBreach),
+        Finding::HaltAbsolute | Finding::BothBurn | Finding::Pass | Finding::NotYet => None,
     };
     let is_prototype = told.maturity == Maturity::Prototype;
     if let Some(code) = against {
@@ -125,6 +127,9 @@ fn verdict(case: &Case<'_>, candidate: &Candidate, told: &Told) -> (Verdict, Cod
 
 /// What forbids a verdict whatever the test says, most fundamental first.
 fn waiting_code(case: &Case<'_>, told: &Told) -> Option<Code> {
+    if told.late_nanos.is_some() {
+        return Some(Code::LateInput);
+    }
     if told.skew_nanos.is_some() {
         return Some(Code::ClockSkew);
     }
@@ -142,7 +147,34 @@ fn waiting_code(case: &Case<'_>, told: &Told) -> Option<Code> {
         return Some(Code::CascadeVictim);
     }
     let is_blocking = told.maturity != Maturity::Prototype;
-    (case.facts.budget.page_alert.is_some() && is_blocking).then_some(Code::AlertFiring)
+    if case.facts.budget.page_alert.is_some() && is_blocking {
+        return Some(Code::AlertFiring);
+    }
+    let is_absolute = match told.finding {
+        Finding::HaltAbsolute => true,
+        Finding::Pass => evidence.baseline.units == 0,
+        _ => false,
+    };
+    (told.sampling == Sampling::Tail && is_absolute).then_some(Code::TailSampled)
+}
+
+/// How the arms' spans arrive: the least lag when all that send are late, ns, and the worst sampling.
+fn arrival(
+    row: &ServiceRow,
+    candidate: RevisionId,
+    baseline: &[RevisionId],
+) -> (Option<i64>, Sampling) {
+    let revisions = row.revisions.iter();
+    let arms =
+        revisions.filter(|row| row.revision.id == candidate || baseline.contains(&row.revision.id));
+    let sources: Vec<&SourceRow> = arms.filter_map(RevisionRow::spans).collect();
+    let sending = sources.iter().filter(|row| row.items_last_minute > 0);
+    let (are_late, lag) = sending.fold((true, None), |(are_late, least), row| {
+        let lag = [least, row.lag_nanos].into_iter().flatten().min();
+        (are_late && row.is_late, lag)
+    });
+    let sampling = sources.iter().map(|row| row.sampling).max();
+    (lag.filter(|_| are_late), sampling.unwrap_or_default())
 }
 
 /// Who has gone silent although requests were due.
@@ -237,6 +269,7 @@ fn told(case: &Case<'_>, candidate: &Candidate, arms: &Arms<'_>, rates: &Rates) 
         let behind = case.now.since(end_max);
         (behind > STALE_NANOS).then_some(behind / NANOS_PER_SEC)
     };
+    let (late_nanos, sampling) = arrival(row, case.id, &candidate.baseline);
     let recent = candidate.recent();
     let forecast = candidate.test.need();
     Told {
@@ -251,6 +284,8 @@ fn told(case: &Case<'_>, candidate: &Candidate, arms: &Arms<'_>, rates: &Rates) 
         rate: rates.candidate,
         silence: rates.silence,
         skew_nanos: arms.harmful_skew(case.now),
+        late_nanos,
+        sampling,
         // Spans that arrive but tell of long ago: the pipeline is behind. Idle arms are silent, not behind.
         behind_secs: arms
             .candidate
@@ -282,7 +317,7 @@ const fn arm(units: u64, failed: u64) -> Arm {
 fn need(code: Code, told: &Told) -> Need {
     let minute = Some(60);
     match code {
-        Code::ClockSkew | Code::AlertFiring => Need {
+        Code::ClockSkew | Code::LateInput | Code::TailSampled | Code::AlertFiring => Need {
             requests: 0,
             seconds: minute.filter(|_| code == Code::ClockSkew),
         },

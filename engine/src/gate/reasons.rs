@@ -4,12 +4,18 @@ use crate::gate::answer::{Arm, Code, Evidence, Need};
 use crate::gate::candidate::Candidate;
 use crate::gate::facts::BudgetFacts;
 use crate::gate::judge::{Case, Silence};
-use crate::gate::strata::Cell;
+use crate::gate::strata::{CLOSE_SECS, Cell};
 use crate::gate::words::{amount, count, duration, failures, list, millis, percent};
 use crate::latency::{LATENCY_EDGES, edge_nanos, first_bucket_over, first_bucket_over_margin};
 use crate::slo::Maturity;
+use crate::snapshot::ServiceRow;
+use crate::source::Sampling;
 use crate::stats::rollout::Finding;
 use crate::time::NANOS_PER_SEC;
+
+/// The mend for spans that come late or chosen: one line of a Collector's configuration. `tidegate doctor` has it all.
+pub(crate) const FAN_OUT: &str = "send all spans to Tidegate ahead of tail sampling and long batches; in the Collector: \
+     `service: {pipelines: {traces/tidegate: {receivers: [otlp], exporters: [otlp/tidegate]}}}`";
 
 /// What is known about a candidate, ready to be said.
 #[derive(Debug, Clone)]
@@ -28,6 +34,9 @@ pub(crate) struct Told {
     pub(crate) rate: Option<f64>,
     pub(crate) silence: Silence,
     pub(crate) skew_nanos: Option<i64>,
+    /// Least lag of the arms, when everything is late, ns.
+    pub(crate) late_nanos: Option<i64>,
+    pub(crate) sampling: Sampling,
     pub(crate) behind_secs: Option<u64>,
     pub(crate) awaits_step: bool,
     /// Newest reported weight, 1/100 of a percent.
@@ -237,6 +246,26 @@ pub(crate) fn reasons(code: Code, told: &Told, need: Need) -> Vec<String> {
             ]
         }
         Code::Stale => stale(told),
+        Code::LateInput => {
+            let lag = told.late_nanos.unwrap_or(0).unsigned_abs() / NANOS_PER_SEC;
+            vec![
+                format!(
+                    "for a minute no span of {candidate} or {} came earlier than {} after it had ended: seconds close after {CLOSE_SECS} s, nothing can be tested",
+                    told.baseline(),
+                    duration(lag)
+                ),
+                format!("that is what tail sampling or batching on the way does; {FAN_OUT}"),
+                told.side_by_side(),
+            ]
+        }
+        Code::TailSampled => vec![
+            format!(
+                "the spans of {} were chosen by a tail sampler: their failure rates are not those of the traffic, and only its own budget speaks about {candidate}",
+                told.service
+            ),
+            FAN_OUT.to_owned(),
+            told.side_by_side(),
+        ],
         Code::NoTraffic => vec![
             format!(
                 "{candidate} got no request in the last minute, while {} has traffic",
@@ -354,6 +383,10 @@ pub(crate) fn counterfactual(code: Code, told: &Told, need: Need) -> String {
             )
         }
         Code::ClockSkew => "would test again a minute after the clocks agree".to_owned(),
+        Code::LateInput => "would test once spans come within 10 s of their end".to_owned(),
+        Code::TailSampled => {
+            format!("would go on with all spans of {candidate}, or with another revision beside it")
+        }
         Code::Stale => "would test again a minute after both arms report in time".to_owned(),
         Code::AlertFiring => format!(
             "would go on once the alert is resolved; would halt if {candidate} failed more than {}",
@@ -440,6 +473,7 @@ pub(crate) fn notes(case: &Case<'_>, candidate: Option<&Candidate>) -> Vec<Strin
             "IMPLICIT_SLO: no file defines an SLO for this service; measured against the implicit one".to_owned(),
         );
     }
+    notes.extend(arrival_notes(&case.facts.row));
     let Some(candidate) = candidate else {
         return notes;
     };
@@ -466,6 +500,31 @@ pub(crate) fn notes(case: &Case<'_>, candidate: Option<&Candidate>) -> Vec<Strin
             candidate.restarts + 1,
             candidate.test.policy().alpha
         ));
+    }
+    notes
+}
+
+/// What the way of the telemetry does to the answer.
+fn arrival_notes(row: &ServiceRow) -> Vec<String> {
+    let mut notes = Vec::new();
+    let late = row.revisions.iter().find_map(|revision| {
+        let spans = revision.spans().filter(|row| row.is_late)?;
+        Some((revision.revision.label(), spans.lag_nanos?))
+    });
+    if let Some((revision, lag)) = late {
+        notes.push(format!(
+            "LATE_INPUT: spans of {revision} come {} after their end and later; {FAN_OUT}",
+            duration(lag.unsigned_abs() / NANOS_PER_SEC)
+        ));
+    }
+    match row.sampling() {
+        Sampling::Tail => notes.push(format!(
+            "TAIL_SAMPLED: spans were chosen by a tail sampler: budget and failure rates are those of the sample; {FAN_OUT}"
+        )),
+        Sampling::Head => notes.push(
+            "SAMPLED: spans were sampled at their start: ratios hold, counts are those of the sample".to_owned(),
+        ),
+        Sampling::None => {}
     }
     notes
 }

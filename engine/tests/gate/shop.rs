@@ -3,7 +3,7 @@
 //! It makes the `UnitDelta`s and `ResourceDelta`s a folder would make, by 50 ms slices of traffic, and drives a
 //! `GateMachine` with 250 ms ticks. Times are milliseconds since the shop's own start.
 
-use engine::delta::{Delta, ResourceDelta, UnitDelta, UnitKey};
+use engine::delta::{Delta, Mark, Marks, ResourceDelta, UnitDelta, UnitKey};
 use engine::gate::answer::{Answer, Phase};
 use engine::gate::{
     BudgetFacts, GateFacts, GateMachine, GateTransition, Question, ServiceFacts, ask,
@@ -14,6 +14,7 @@ use engine::items::Signal;
 use engine::latency::bucket;
 use engine::slo::{Maturity, Ratio, ServicePolicy};
 use engine::snapshot::{RevisionRow, ServiceRow, Snapshot};
+use engine::source::SourceState;
 use engine::time::{NANOS_PER_MILLI, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -78,6 +79,9 @@ pub(crate) struct Arm {
     pub(crate) route: Option<u64>,
     /// Every export is delivered this much later.
     pub(crate) delay_ms: u64,
+    /// What a sampler wrote on its spans.
+    pub(crate) mark: Option<Mark>,
+    source: SourceState,
     buffer: Vec<Request>,
     outbox: Vec<(u64, Vec<Request>)>,
     first_seen: Option<u64>,
@@ -117,6 +121,8 @@ impl Arm {
             instances: 1,
             route: None,
             delay_ms: 0,
+            mark: None,
+            source: SourceState::default(),
             buffer: Vec::new(),
             outbox: Vec::new(),
             first_seen: None,
@@ -168,14 +174,22 @@ impl Arm {
         for request in requests {
             let end = Timestamp(shown(request.end) as u64);
             let start = Timestamp(shown(request.start) as u64);
-            into.resources.push(ResourceDelta {
+            let mut marks = Marks::default();
+            if let Some(mark) = self.mark {
+                marks.add(mark, 1);
+            }
+            let row = ResourceDelta {
                 hash: self.identity.revision.id.0 ^ u128::from(request.instance),
                 identity: self.identity.clone(),
                 signal: Signal::Traces,
                 items: 1,
                 end_max: end,
                 lag_min: received.signed_since(end),
-            });
+                marks,
+                odd: 0,
+            };
+            self.source.note(received, &row);
+            into.resources.push(row);
             into.units.push(UnitDelta {
                 key: UnitKey {
                     service: self.identity.service_id,
@@ -324,6 +338,8 @@ impl Shop {
                     is_live: arm.last_seen + 60_000 >= self.now,
                     is_known_good: self.machine.is_known_good(self.service(), arm.id()),
                     lag_secs: 0.0,
+                    sources: vec![arm.source.row(self.time(), Signal::Traces)],
+                    sdks: Vec::new(),
                 })
             })
             .collect();
