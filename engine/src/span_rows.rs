@@ -218,10 +218,7 @@ pub(crate) fn item_columns<'a>(
     ItemColumns {
         received,
         resources,
-        scopes: vec![Arc::new(Scope {
-            name: String::new(),
-            version: String::new(),
-        })],
+        scopes: vec![Arc::new(Scope::default())],
         resource,
         scope: senders.iter().map(|_| 0u16).collect(),
         attributes: columns(&attributes),
