@@ -8,6 +8,7 @@ use crate::telemetry;
 use alerts::Endpoint;
 use alerts::alertmanager::{Alertmanager, Executors, Stats};
 use anyhow::{Context, Result, bail};
+use engine::doctor::Endpoints;
 use engine::folder::FolderLimits;
 use engine::hash::{HashSeed, SHARDS};
 use engine::input::Input;
@@ -155,6 +156,10 @@ pub(crate) async fn start(config: &Config) -> Result<Running> {
         reload,
         receivers: shell_samples,
         token: token.map(Arc::from),
+        endpoints: Arc::new(Endpoints {
+            grpc: reachable(grpc_at),
+            http: reachable(http_at),
+        }),
     };
     let app = query::api::router(state.clone(), dashboards::pages(state.clone()));
     drop(state);
@@ -200,6 +205,14 @@ fn start_api(
             });
         })
         .context("the API's thread cannot be started")
+}
+
+/// An address as a sender on another host would write it.
+fn reachable(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        return format!("<host of Tidegate>:{}", address.port());
+    }
+    address.to_string()
 }
 
 fn start_engine(shell: Shell, channels: Channels) -> Result<JoinHandle<()>> {

@@ -1,6 +1,7 @@
 //! The fleet, worst first.
 
 use crate::{page, text};
+use engine::doctor::{self, Endpoints};
 use engine::gate::answer::{Answer, Verdict};
 use engine::registry::is_revision_unknown;
 use engine::slo::Severity;
@@ -103,14 +104,14 @@ fn worst_answer<'a>(snapshot: &'a Snapshot, service: &ServiceRow) -> Option<&'a 
 }
 
 /// The page.
-pub fn page(snapshot: &Snapshot) -> Markup {
+pub fn page(snapshot: &Snapshot, endpoints: &Endpoints) -> Markup {
     let services = snapshot.services.values();
     let mut lines: Vec<Line<'_>> = services
         .map(|service| Line::new(snapshot, service))
         .collect();
     lines.sort_by(Line::compare);
     let body = html! {
-        @if lines.is_empty() { (first_minute()) } @else {
+        @if lines.is_empty() { (first_minute(snapshot, endpoints)) } @else {
             (summary(&lines))
             div.scroll { table.wide {
                 caption.hidden { "Services, worst first" }
@@ -196,10 +197,12 @@ fn unknown_revisions(lines: &[Line<'_>]) -> Markup {
     }
 }
 
-fn first_minute() -> Markup {
+fn first_minute(snapshot: &Snapshot, endpoints: &Endpoints) -> Markup {
+    let reports = doctor::examine(snapshot, endpoints);
+    let findings = reports.iter().flat_map(|report| &report.findings);
     html! {
         p { "No span has arrived yet. Point an OpenTelemetry SDK or Collector here:" }
-        pre { "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4317\nOTEL_RESOURCE_ATTRIBUTES=service.version=<your version or image tag>" }
+        @for finding in findings.filter(|finding| finding.code == "NO_TELEMETRY") { pre { (text::lines(&finding.fix)) } }
         p { "Every service then has an implicit SLO (availability 99 %) and a gate from its first span on." }
     }
 }

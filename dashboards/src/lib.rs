@@ -40,14 +40,14 @@ const CSP: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-ac
 /// All pages.
 pub fn pages(state: ApiState) -> Router {
     Router::new()
-        .route("/", get(|State(state): State<ApiState>| async move { html(fleet::page(&state.snapshot())) }))
+        .route("/", get(|State(state): State<ApiState>| async move { html(fleet::page(&state.snapshot(), &state.endpoints)) }))
         .route("/service/{id}", get(service_page))
         .route("/slo/{id}", get(slo_page))
         .route("/gate", get(|State(state): State<ApiState>| async move { html(decisions::list(&state.snapshot())) }))
         .route("/gate/{id}", get(decision_page))
         .route("/alerts", get(|State(state): State<ApiState>| async move { html(lists::alerts(&state.snapshot())) }))
         .route("/events", get(|State(state): State<ApiState>| async move { html(lists::events(&state.snapshot())) }))
-        .route("/health", get(|State(state): State<ApiState>| async move { html(health::page(&state.snapshot())) }))
+        .route("/health", get(|State(state): State<ApiState>| async move { html(health::page(&state.snapshot(), &state.endpoints)) }))
         .route("/assets/tidegate.css", get(stylesheet))
         .route("/{*path}", any(nothing_here))
         .with_state(state)

@@ -3,6 +3,7 @@
 use crate::{decisions, fleet, page, text};
 use engine::identity::{RevisionKind, ServiceId};
 use engine::snapshot::{AlertState, RevisionRow, ServiceRow, SloRow, Snapshot};
+use engine::source::Sampling;
 use maud::{Markup, html};
 
 /// The page; `None` when there is no such service.
@@ -42,19 +43,21 @@ fn slos(snapshot: &Snapshot, service: &ServiceRow) -> Markup {
     html! {
         @if service.slos.is_empty() { p.quiet { "None." } } @else {
             div.scroll { table {
-                thead { tr { th { "SLO" } th.num { "Target" } th { "Budget left" } th.num { "Bad of all" } th.num { "Still allowed" } th { "Alert" } } }
-                tbody { @for row in rows { (slo(row)) } }
+                thead { tr { th { "SLO" } th.num { "Target" } th { "Budget left" } th.num { "Observed" } th.num { "Bad of all" } th.num { "Still allowed" } th { "Alert" } } }
+                tbody { @for row in rows { (slo(snapshot, row)) } }
             } }
         }
     }
 }
 
-fn slo(row: &SloRow) -> Markup {
+fn slo(snapshot: &Snapshot, row: &SloRow) -> Markup {
+    let sampling = snapshot.sampling_of(&row.slo);
     html! {
         tr {
             th.name scope="row" { a href={ "/slo/" (query::wire::hex(row.slo.id.0)) } { (text::name(&row.slo.display_name)) } }
             td.num { (text::target(row.slo.target)) }
-            td { (page::budget(row.budget_remaining)) }
+            td { (page::budget(row.budget_remaining)) @if sampling != Sampling::None { div.quiet { (sampling.name()) "-sampled" } } }
+            td.num { (text::observed(row, snapshot.as_of)) }
             td.num { (text::of(row.period.bad, row.period.total())) }
             td.num { (text::signed(row.bad_allowed)) }
             td { @match &row.alert { Some(alert) if alert.state != AlertState::Inactive => { (page::alert(alert.state, alert.severity)) } _ => { span.quiet { "inactive" } } } }

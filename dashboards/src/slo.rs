@@ -6,6 +6,7 @@ use engine::slo::{Sli, SloId};
 use engine::snapshot::{
     AlertState, BurnState, Counts, RevisionRow, SliceRow, SloRow, Snapshot, TierRow, WindowRow,
 };
+use engine::source::Sampling;
 use engine::time::{NANOS_PER_SEC, Timestamp};
 use maud::{Markup, html};
 
@@ -46,8 +47,7 @@ fn objective(row: &SloRow) -> String {
 }
 
 fn numbers(snapshot: &Snapshot, row: &SloRow) -> Markup {
-    let period = text::duration(row.slo.period_secs);
-    let observed = snapshot.as_of.since(row.observed_since) / NANOS_PER_SEC;
+    let sampling = snapshot.sampling_of(&row.slo);
     let allowed = i64::try_from(row.period.bad)
         .unwrap_or(i64::MAX)
         .saturating_add(row.bad_allowed);
@@ -57,7 +57,8 @@ fn numbers(snapshot: &Snapshot, row: &SloRow) -> Markup {
             dt { "Bad events" } dd { strong { (text::count(row.period.bad)) } " of " (text::count(row.period.total())) " events; " (text::signed(allowed)) " allowed at the events seen so far, " (text::signed(row.bad_allowed)) " left" }
             dt { "Gone in" } dd { @match row.exhausted_in_secs { Some(0) => { "it is gone" } Some(secs) => { (text::duration(secs)) " at the burn rate of the last hour" } None => { "it does not burn" } } }
             dt { "Alert" } dd { @match &row.alert { Some(alert) if alert.state != AlertState::Inactive => { (page::alert(alert.state, alert.severity)) ": " (text::words(&alert.text)) } _ => { "inactive" } } }
-            dt { "Observed" } dd { @if row.period.total() == 0 { "nothing of " (period) } @else { (text::duration(observed.min(row.slo.period_secs))) " of " (period) } ", last event " (text::ago(snapshot.as_of, row.last_event)) }
+            dt { "Observed" } dd { (text::observed(row, snapshot.as_of)) ", last event " (text::ago(snapshot.as_of, row.last_event)) }
+            @if sampling != Sampling::None { dt { "Spans" } dd { span.tag.warn { "! " (sampling.name()) "-sampled" } " all numbers are those of the sample: " a href="/health" { "see health" } } }
             @if row.is_stale { dt { "Data" } dd { span.tag.warn { "! stale" } " no event for 5 min: the last state is carried" } }
             dt { "Defined" } dd { @if row.slo.implicit { "nowhere: the implicit SLO of a service without a file" } @else { code { (text::words(&row.slo.defined_at)) } } }
         }

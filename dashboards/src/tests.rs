@@ -23,6 +23,7 @@ async fn ask(snapshot: &Snapshot, path: &str, accept: &str) -> Response {
         reload,
         receivers: Arc::new(Vec::new),
         token: None,
+        endpoints: Arc::default(),
     };
     let request = Request::get(path).header(header::ACCEPT, accept);
     let request = request.body(Body::empty()).unwrap();

@@ -2,6 +2,7 @@
 
 use engine::inert::visible;
 use engine::slo::Ratio;
+use engine::snapshot::SloRow;
 use engine::time::Timestamp;
 
 /// Longest name shown; the rest is cut.
@@ -21,6 +22,17 @@ pub fn name(name: &str) -> String {
 /// A sentence that may quote names: the same, cut to [`WORDS_CHARS_MAX`].
 pub fn words(text: &str) -> String {
     cut(text, WORDS_CHARS_MAX)
+}
+
+/// Lines to paste: every line by itself as [`words`] has it.
+pub fn lines(text: &str) -> String {
+    text.lines().map(words).collect::<Vec<_>>().join("\n")
+}
+
+/// `3 h of 30 d`.
+pub fn observed(row: &SloRow, now: Timestamp) -> String {
+    let period = duration(row.slo.period_secs);
+    format!("{} of {period}", duration(row.observed_secs(now)))
 }
 
 fn cut(text: &str, chars_max: usize) -> String {

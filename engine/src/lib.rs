@@ -15,6 +15,7 @@ pub mod budget;
 pub mod burn_rate;
 pub mod decider;
 pub mod delta;
+pub mod doctor;
 pub mod folder;
 pub mod gate;
 pub mod hash;

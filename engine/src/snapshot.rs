@@ -8,11 +8,11 @@ use crate::gate::answer::{Answer, ServiceGate};
 use crate::identity::{Revision, RevisionId, ServiceId, ServiceKey};
 use crate::input::{Gap, Problem};
 use crate::items::Signal;
-use crate::slo::{Severity, Slo, SloId};
+use crate::slo::{Severity, Sli, Slo, SloId};
 use crate::source::{Sampling, SourceRow};
 use crate::standing::Standings;
 use crate::store::StoreView;
-use crate::time::Timestamp;
+use crate::time::{NANOS_PER_SEC, Timestamp};
 use crate::traffic::TrafficRow;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -136,6 +136,17 @@ pub struct SloRow {
     pub slices: Vec<SliceRow>,
     /// Per-minute points of the last 6 h for the charts, oldest first; shared while unchanged.
     pub history: Arc<Vec<Point>>,
+}
+
+impl SloRow {
+    /// Seconds of the period that were observed, as of `now`: 0 before the first event.
+    pub fn observed_secs(&self, now: Timestamp) -> u64 {
+        if self.observed_since == Timestamp::EPOCH {
+            return 0;
+        }
+        let observed = now.since(self.observed_since) / NANOS_PER_SEC;
+        observed.min(self.slo.period_secs)
+    }
 }
 
 /// Where an alert is in its life.
@@ -346,4 +357,14 @@ pub struct Snapshot {
     pub traffic: Arc<BTreeMap<ServiceId, Arc<TrafficRow>>>,
     /// The hot store's chunks.
     pub store: StoreView,
+}
+
+impl Snapshot {
+    /// Whether the spans that `slo` counts are sampled. What is measured by other signals is not.
+    pub fn sampling_of(&self, slo: &Slo) -> Sampling {
+        let is_of_spans = matches!(slo.sli, Sli::Availability { .. } | Sli::Latency { .. });
+        let service = self.services.get(&slo.service_id);
+        let service = service.filter(|_| is_of_spans);
+        service.map_or(Sampling::None, |row| row.sampling())
+    }
 }

@@ -1,7 +1,7 @@
 //! `tidegate gate`: the gate question on the command line. Exit 0 proceed, 10 wait, 20 halt, 30 unknown, 2 usage.
 
 use super::client::ServerArgs;
-use super::output::{Format, colored, complain, inert, say, verdict};
+use super::output::{Format, colored, complain, say, short, verdict, words};
 use clap::{Args, ValueEnum};
 use query::wire::GateBody;
 use std::time::Duration;
@@ -150,11 +150,11 @@ impl GateArgs {
 /// The answer in lines for people: what, why, what would change it.
 pub(crate) fn render(body: &GateBody) -> String {
     let mut lines = Vec::new();
-    let subject = [body.service.as_str(), body.candidate.as_str()].join(" ");
+    let subject = [short(&body.service), short(&body.candidate)].join(" ");
     let mut head = format!(
         "{} {} {}",
         verdict(&body.verdict),
-        inert(subject.trim_end()),
+        subject.trim_end(),
         body.code
     );
     if !body.notes.is_empty() {
@@ -169,10 +169,10 @@ pub(crate) fn render(body: &GateBody) -> String {
     lines.extend(
         body.reasons
             .iter()
-            .map(|reason| format!("  {}", inert(reason))),
+            .map(|reason| format!("  {}", words(reason))),
     );
     if !body.counterfactual.is_empty() {
-        lines.push(format!("  {}", inert(&body.counterfactual)));
+        lines.push(format!("  {}", words(&body.counterfactual)));
     }
     if body.verdict == "wait" && body.need.requests > 0 {
         let time = body
@@ -195,7 +195,7 @@ pub(crate) fn render(body: &GateBody) -> String {
             "  candidate {} of {} failed, baseline {} ({}) {} of {}; {} strata",
             arms.candidate.failed,
             arms.candidate.units,
-            inert(&baseline),
+            words(&baseline),
             body.maturity,
             arms.baseline.failed,
             arms.baseline.units,
@@ -205,7 +205,7 @@ pub(crate) fn render(body: &GateBody) -> String {
     lines.extend(
         body.notes
             .iter()
-            .map(|note| colored(&format!("  {}", inert(note)), "2")),
+            .map(|note| colored(&format!("  {}", words(note)), "2")),
     );
     let decision = if body.decision_id.is_empty() {
         "none yet"

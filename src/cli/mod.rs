@@ -4,7 +4,9 @@ mod alerts;
 mod client;
 mod completion;
 mod demo;
+mod doctor;
 mod gate;
+mod init;
 mod loadgen;
 pub(crate) mod output;
 mod replay;
@@ -30,6 +32,8 @@ enum Command {
     Validate(validate::ValidateArgs),
     Gate(gate::GateArgs),
     Status(status::StatusArgs),
+    Doctor(doctor::DoctorArgs),
+    Init(init::InitArgs),
     Alerts(alerts::AlertsArgs),
     Replay(replay::ReplayArgs),
     Loadgen(loadgen::LoadgenArgs),
@@ -47,6 +51,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Demo(args) => on_runtime(async move { args.run().await }),
         Command::Gate(args) => on_runtime(async move { args.run().await }),
         Command::Status(args) => on_runtime(async move { args.run().await }),
+        Command::Doctor(args) => on_runtime(async move { args.run().await }),
+        Command::Init(args) => on_runtime(async move { args.run().await }),
         Command::Alerts(args) => on_runtime(async move { args.run().await }),
         Command::Loadgen(args) => on_runtime(async move { args.run().await }),
     }

@@ -66,3 +66,48 @@ pub(crate) fn complain(text: impl AsRef<str>) {
     // Nothing is left to tell anybody when standard error is gone.
     drop(writeln!(std::io::stderr().lock(), "{}", text.as_ref()));
 }
+
+/// Longest name in a table, characters.
+const NAME_CHARS_MAX: usize = 60;
+
+/// Longest sentence, which may quote several names, characters.
+const WORDS_CHARS_MAX: usize = 1_000;
+
+/// A name from telemetry for a table: [`inert`] and cut.
+pub(crate) fn short(name: &str) -> String {
+    cut(name, NAME_CHARS_MAX)
+}
+
+/// A sentence that may quote names: [`inert`] and cut.
+pub(crate) fn words(text: &str) -> String {
+    cut(text, WORDS_CHARS_MAX)
+}
+
+fn cut(text: &str, chars_max: usize) -> String {
+    let mut shown: String = text.chars().take(chars_max).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    inert(&shown)
+}
+
+/// `3 h`, `2 d 4 h`: two units at most.
+pub(crate) fn duration(secs: u64) -> String {
+    let units = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
+    let mut rest = secs;
+    let mut parts = Vec::new();
+    for (size, unit) in units {
+        if rest >= size {
+            parts.push(format!("{} {unit}", rest / size));
+            rest %= size;
+        } else if !parts.is_empty() {
+            break;
+        }
+    }
+    parts.truncate(2);
+    if parts.is_empty() {
+        "0 s".to_owned()
+    } else {
+        parts.join(" ")
+    }
+}

@@ -1,6 +1,6 @@
 //! `tidegate replay`: a recording through the same machines, on its own time.
 
-use super::output::{Format, complain, inert, say};
+use super::output::{Format, complain, say, short};
 use crate::offline::Offline;
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -186,8 +186,8 @@ fn as_text(replayed: &Replayed, digest: &str) -> String {
         );
         format!(
             "{} {}: {} good, {} bad, {left}",
-            inert(&row.slo.service.name),
-            inert(&row.slo.name),
+            short(&row.slo.service.name),
+            short(&row.slo.name),
             row.period.good,
             row.period.bad
         )
@@ -231,8 +231,8 @@ fn decision_lines(snapshot: &Snapshot) -> Vec<String> {
             "{} #{} {} {} {} {}",
             query::wire::rfc3339(answer.as_of),
             decision.number,
-            inert(&answer.service.name),
-            inert(&answer.candidate),
+            short(&answer.service.name),
+            short(&answer.candidate),
             super::output::verdict(answer.verdict.name()),
             answer.code.name()
         )

@@ -1,10 +1,10 @@
 //! `tidegate status`: what arrived, what it was taken for, what is missing.
 
 use super::client::ServerArgs;
-use super::output::{Format, complain, inert, say, table, verdict};
+use super::output::{Format, complain, duration, inert, say, short, table, verdict, words};
 use anyhow::Result;
 use clap::Args;
-use query::wire::{GateBody, ServiceBody, SloBody, StatusBody};
+use query::wire::{GateBody, ItemsBody, ServiceBody, SloBody, StatusBody};
 
 /// Show what a running Tidegate sees
 #[derive(Debug, Args)]
@@ -57,13 +57,27 @@ impl StatusArgs {
         for name in &status.revision_unknown {
             say(format!(
                 "REVISION_UNKNOWN {}: nothing tells its revisions apart. Set {REVISION_SNIPPET}",
-                inert(name)
+                short(name)
             ));
+        }
+        for finding in &status.findings {
+            // That one has its own line, with what mends it.
+            if finding.code != "REVISION_UNKNOWN" {
+                say(format!(
+                    "{} {}: {} (`tidegate doctor` says what mends it)",
+                    finding.severity,
+                    finding.code,
+                    words(&finding.message)
+                ));
+            }
         }
         for problem in &status.problems {
             say(format!(
                 "{}: {}: {}: {}",
-                problem.severity, problem.place, problem.field, problem.message
+                problem.severity,
+                inert(&problem.place),
+                inert(&problem.field),
+                inert(&problem.message)
             ));
         }
         Ok(())
@@ -72,14 +86,10 @@ impl StatusArgs {
 
 fn summary(status: &StatusBody) -> String {
     let mut lines = vec![format!(
-        "tidegate {} {} as of {}: {} spans accepted, {} rejected, {} dropped",
-        status.version,
-        status.state,
-        status.as_of,
-        status.accepted.spans,
-        status.rejected.spans,
-        status.dropped.spans
+        "tidegate {} {} as of {}",
+        status.version, status.state, status.as_of
     )];
+    lines.push(signals_table(status));
     if status.counters.excluded.spans > 0 {
         lines.push(format!(
             "{} health-check spans left out of SLIs",
@@ -95,12 +105,63 @@ fn summary(status: &StatusBody) -> String {
     lines.join("\n")
 }
 
+/// What became of the items of each signal.
+fn signals_table(status: &StatusBody) -> String {
+    let mut rows = table(&[
+        "SIGNAL",
+        "ACCEPTED",
+        "REJECTED",
+        "DROPPED",
+        "DUPLICATE",
+        "LATE",
+        "HELD",
+        "EVICTED",
+    ]);
+    let counters = &status.counters;
+    let columns = [
+        status.accepted,
+        status.rejected,
+        status.dropped,
+        counters.duplicate,
+        counters.late,
+        status.store.held,
+        status.store.evicted,
+    ];
+    type Of = fn(&ItemsBody) -> u64;
+    let signals: [(&str, Of); 3] = [
+        ("spans", |items| items.spans),
+        ("metric points", |items| items.points),
+        ("log records", |items| items.records),
+    ];
+    for (name, of) in signals {
+        let counts = columns.iter().map(|items| of(items).to_string());
+        rows.add_row(std::iter::once(name.to_owned()).chain(counts));
+    }
+    rows.to_string()
+}
+
+/// `3 h of 30 d`, the youngest of `slos`; a dash without events.
+fn observed(slos: &[&SloBody]) -> String {
+    let youngest = slos.iter().min_by_key(|slo| slo.observed_seconds);
+    youngest.map_or_else(
+        || "-".to_owned(),
+        |slo| {
+            format!(
+                "{} of {}",
+                duration(slo.observed_seconds),
+                duration(slo.period_seconds)
+            )
+        },
+    )
+}
+
 fn services_table(services: &[ServiceBody], slos: &[SloBody], answers: &[GateBody]) -> String {
     let mut rows = table(&[
         "SERVICE",
         "MATURITY",
         "REVISIONS",
         "BUDGET LEFT",
+        "OBSERVED",
         "ALERT",
         "GATE",
     ]);
@@ -118,12 +179,18 @@ fn services_table(services: &[ServiceBody], slos: &[SloBody], answers: &[GateBod
             .map(|slo| slo.alert_state.as_str())
             .find(|state| *state == "firing");
         let live = service.revisions.iter().filter(|revision| revision.live);
-        let names: Vec<String> = live.map(|row| inert(&row.label)).collect();
+        let names: Vec<String> = live.map(|row| short(&row.label)).collect();
         rows.add_row([
-            inert(&service.service),
+            short(&service.service),
             service.maturity.clone() + if service.implicit { " (implicit)" } else { "" },
             names.join(", "),
-            worst.map_or_else(|| "-".to_owned(), |left| format!("{:.1} %", left * 100.0)),
+            worst.map_or_else(|| "-".to_owned(), |left| format!("{:.1} %", left * 100.0))
+                + if own.iter().any(|slo| !slo.sampled.is_empty()) {
+                    " (sampled)"
+                } else {
+                    ""
+                },
+            observed(&own),
             alert.unwrap_or("-").to_owned(),
             format!("{} {}", verdict(&answer.verdict), answer.code),
         ]);

@@ -9,6 +9,7 @@ mod commands;
 mod definitions;
 mod demo;
 mod endpoint;
+mod first_hour;
 mod gate_script;
 mod keep;
 mod latch;

@@ -51,6 +51,7 @@ async fn get(path: &str) -> Result<String, Box<dyn std::error::Error>> {
         reload,
         receivers: Arc::new(Vec::new),
         token: None,
+        endpoints: Arc::default(),
     };
     let request = Request::get(path)
         .header("accept", "text/html")

@@ -109,7 +109,7 @@ pub(crate) fn snapshot() -> Snapshot {
     snapshot.status = Arc::new(status());
     snapshot.store.bytes = 28 << 20;
     snapshot.store.bytes_max = 512 << 20;
-    snapshot.store.held = engine::store::ItemCounts::new([204_942, 0, 0]);
+    snapshot.store.held = engine::store::ItemCounts::new([204_942, 88_120, 51_007]);
     snapshot
 }
 
@@ -482,6 +482,8 @@ fn status() -> EngineStatus {
     EngineStatus {
         counters: [
             (Counter::Items(Signal::Traces, Fate::Accepted), 204_942),
+            (Counter::Items(Signal::Metrics, Fate::Accepted), 88_120),
+            (Counter::Items(Signal::Logs, Fate::Accepted), 51_007),
             (Counter::Items(Signal::Traces, Fate::Rejected), 3),
             (Counter::Items(Signal::Traces, Fate::Excluded), 380),
             (Counter::Anomaly(0), 12),

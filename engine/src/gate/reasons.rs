@@ -1,5 +1,6 @@
 //! Why: the reasons, counterfactual and notes of an answer, in words with the numbers behind them.
 
+use crate::doctor::FAN_OUT_LINE;
 use crate::gate::answer::{Arm, Code, Evidence, Need};
 use crate::gate::candidate::Candidate;
 use crate::gate::facts::BudgetFacts;
@@ -12,10 +13,6 @@ use crate::snapshot::ServiceRow;
 use crate::source::Sampling;
 use crate::stats::rollout::Finding;
 use crate::time::NANOS_PER_SEC;
-
-/// The mend for spans that come late or chosen: one line of a Collector's configuration. `tidegate doctor` has it all.
-pub(crate) const FAN_OUT: &str = "send all spans to Tidegate ahead of tail sampling and long batches; in the Collector: \
-     `service: {pipelines: {traces/tidegate: {receivers: [otlp], exporters: [otlp/tidegate]}}}`";
 
 /// What is known about a candidate, ready to be said.
 #[derive(Debug, Clone)]
@@ -254,7 +251,7 @@ pub(crate) fn reasons(code: Code, told: &Told, need: Need) -> Vec<String> {
                     told.baseline(),
                     duration(lag)
                 ),
-                format!("that is what tail sampling or batching on the way does; {FAN_OUT}"),
+                format!("that is what tail sampling or batching on the way does; {FAN_OUT_LINE}"),
                 told.side_by_side(),
             ]
         }
@@ -263,7 +260,7 @@ pub(crate) fn reasons(code: Code, told: &Told, need: Need) -> Vec<String> {
                 "the spans of {} were chosen by a tail sampler: their failure rates are not those of the traffic, and only its own budget speaks about {candidate}",
                 told.service
             ),
-            FAN_OUT.to_owned(),
+            FAN_OUT_LINE.to_owned(),
             told.side_by_side(),
         ],
         Code::NoTraffic => vec![
@@ -513,13 +510,13 @@ fn arrival_notes(row: &ServiceRow) -> Vec<String> {
     });
     if let Some((revision, lag)) = late {
         notes.push(format!(
-            "LATE_INPUT: spans of {revision} come {} after their end and later; {FAN_OUT}",
+            "LATE_INPUT: spans of {revision} come {} after their end and later; {FAN_OUT_LINE}",
             duration(lag.unsigned_abs() / NANOS_PER_SEC)
         ));
     }
     match row.sampling() {
         Sampling::Tail => notes.push(format!(
-            "TAIL_SAMPLED: spans were chosen by a tail sampler: budget and failure rates are those of the sample; {FAN_OUT}"
+            "TAIL_SAMPLED: spans were chosen by a tail sampler: budget and failure rates are those of the sample; {FAN_OUT_LINE}"
         )),
         Sampling::Head => notes.push(
             "SAMPLED: spans were sampled at their start: ratios hold, counts are those of the sample".to_owned(),

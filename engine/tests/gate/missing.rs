@@ -262,3 +262,96 @@ fn slow_and_burning_canaries_are_halted_with_their_own_code() {
         answer.reasons
     );
 }
+
+/// Scenario: everything of both revisions comes 15 s after its end; then only one revision's does.
+/// Guarantees: Wait(LATE_INPUT) with the lag and the line that mends it; one late arm alone is not called so.
+#[test]
+fn input_that_is_always_late_is_named_with_its_mend() {
+    let mut shop = rollout(50.0, Maturity::Growth);
+    for arm in &mut shop.arms {
+        arm.delay_ms = 15_000;
+    }
+    shop.run(110_000);
+    let answer = shop.ask("v2");
+    assert_eq!(
+        (answer.verdict, answer.code),
+        (Verdict::Wait, Code::LateInput)
+    );
+    let words = answer.reasons.join(" ");
+    for part in ["15 s", "traces/tidegate: {receivers: [otlp]", "v2"] {
+        assert!(words.contains(part), "{words}");
+    }
+    assert!(
+        answer
+            .notes
+            .iter()
+            .any(|note| note.starts_with("LATE_INPUT: "))
+    );
+    let mut shop = rollout(50.0, Maturity::Growth);
+    shop.arms[1].delay_ms = 15_000;
+    shop.run(110_000);
+    let answer = shop.ask("v2");
+    assert_eq!(
+        (answer.verdict, answer.code),
+        (Verdict::Wait, Code::ClockSkew)
+    );
+    assert!(
+        answer
+            .notes
+            .iter()
+            .any(|note| note.starts_with("LATE_INPUT: "))
+    );
+}
+
+/// Scenario: a revision that fails 30 %, alone and beside a good one, with all spans and with tail-sampled ones.
+/// Guarantees: a sample never halts by its absolute rate: Wait(TAIL_SAMPLED) with the mend; side by side it still halts.
+#[test]
+fn tail_sampled_spans_give_no_absolute_evidence() {
+    use engine::delta::Mark;
+    for (is_alone, mark, expected) in [
+        (true, None, (Verdict::Halt, Code::AbsoluteSloBreach)),
+        (
+            true,
+            Some(Mark::HeadSampled),
+            (Verdict::Halt, Code::AbsoluteSloBreach),
+        ),
+        (
+            true,
+            Some(Mark::TailSampled),
+            (Verdict::Wait, Code::TailSampled),
+        ),
+        (
+            false,
+            Some(Mark::TailSampled),
+            (Verdict::Halt, Code::RegressionErrors),
+        ),
+    ] {
+        let mut shop = rollout(50.0, Maturity::Growth);
+        if is_alone {
+            shop.arms[0].weight = Box::new(|ms| if ms < 20_000 { 1.0 } else { 0.0 });
+            shop.arms[1].weight = Box::new(|ms| if ms < 20_000 { 0.0 } else { 1.0 });
+        }
+        shop.arms[1].behaviour = failing(0.3);
+        for arm in &mut shop.arms {
+            arm.mark = mark;
+        }
+        shop.run(60_000);
+        let answer = shop.ask("v2");
+        assert_eq!(
+            (answer.verdict, answer.code),
+            expected,
+            "{:?}",
+            answer.reasons
+        );
+        let noted = |name: &str| answer.notes.iter().any(|note| note.starts_with(name));
+        assert_eq!(noted("TAIL_SAMPLED: "), mark == Some(Mark::TailSampled));
+        assert_eq!(noted("SAMPLED: "), mark == Some(Mark::HeadSampled));
+        if answer.code == Code::TailSampled {
+            assert!(
+                answer.reasons[1].contains("traces/tidegate"),
+                "{:?}",
+                answer.reasons
+            );
+        }
+    }
+}

@@ -10,12 +10,12 @@ use super::check::Check;
 use super::error::{Problem, RejectReason, Rejected, Stop};
 use super::resource::{DEPTH as RESOURCE_DEPTH, Known, Resources};
 use super::schema::{Message, RESOURCE, SCOPE, text};
-use super::value::{Merged, cut_text};
+use super::value::{KeyValue, Merged, cut_text};
 use super::wire::{BYTES, Wire, key};
 use engine::anomaly;
 use engine::batch::Batch;
 use engine::hash::blake3_128;
-use engine::items::{ROWS_MAX, Scope, Signal};
+use engine::items::{ROWS_MAX, Scope, Signal, TAIL_SAMPLERS};
 use engine::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -354,11 +354,16 @@ fn parse_scope(
 ) -> Result<(Scope, u16), Stop> {
     check.message(&SCOPE, encoded, ITEM_DEPTH)?;
     let (mut name, mut version): (&[u8], &[u8]) = (&[], &[]);
+    let mut is_tail_sampled = false;
     let mut wire = Wire::new(encoded);
     while let Some(field) = wire.next_key()? {
         match field >> 3 {
             1 => name = wire.bytes()?,
             2 => version = wire.bytes()?,
+            3 => {
+                let entry = KeyValue::split(wire.bytes()?, check, ITEM_DEPTH + 1)?;
+                is_tail_sampled |= TAIL_SAMPLERS.iter().any(|key| key.as_bytes() == entry.key);
+            }
             _ => wire.skip(field, ITEM_DEPTH, limits.depth_max)?,
         }
     }
@@ -370,6 +375,7 @@ fn parse_scope(
     let scope = Scope {
         name: text(cut_text(name, bytes_max))?.to_owned(),
         version: text(cut_text(version, bytes_max))?.to_owned(),
+        is_tail_sampled,
     };
     Ok((scope, anomalies))
 }

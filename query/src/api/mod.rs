@@ -19,6 +19,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use engine::doctor::Endpoints;
 use engine::input::Input;
 use engine::snapshot::Snapshot;
 use std::sync::Arc;
@@ -45,6 +46,8 @@ pub struct ApiState {
     pub receivers: Arc<dyn Fn() -> Vec<Sample> + Send + Sync>,
     /// Bearer token before every endpoint but health; `None` = open.
     pub token: Option<Arc<str>>,
+    /// Where senders reach the receivers.
+    pub endpoints: Arc<Endpoints>,
 }
 
 impl ApiState {
@@ -64,6 +67,8 @@ struct Document;
 fn documented() -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(read::status))
+        .routes(routes!(read::doctor))
+        .routes(routes!(read::traffic))
         .routes(routes!(read::services))
         .routes(routes!(read::slos))
         .routes(routes!(read::budgets))

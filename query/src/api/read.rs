@@ -3,8 +3,8 @@
 use super::ApiState;
 use crate::problem::Problem;
 use crate::wire::{
-    AlertBody, BudgetBody, BurnRateBody, DecisionBody, EventBody, GateBody, ServiceBody, SliceBody,
-    SloBody, StatusBody, hex,
+    AlertBody, BudgetBody, BurnRateBody, DecisionBody, DoctorBody, EventBody, GateBody,
+    ServiceBody, SliceBody, SloBody, StatusBody, TrafficBody, hex,
 };
 use axum::Json;
 use axum::extract::{Query, State};
@@ -66,6 +66,29 @@ pub(super) async fn status(State(state): State<ApiState>) -> Json<StatusBody> {
     Json(StatusBody::of(&state.snapshot()))
 }
 
+/// What is wrong with every source, and what mends it.
+#[utoipa::path(get, path = "/v1/doctor", responses((status = 200, body = DoctorBody)))]
+pub(super) async fn doctor(State(state): State<ApiState>) -> Json<DoctorBody> {
+    Json(DoctorBody::of(&state.snapshot(), &state.endpoints))
+}
+
+/// Traffic observed of late, route by route.
+#[utoipa::path(get, path = "/v1/traffic", params(ServiceFilter), responses((status = 200, body = Vec<TrafficBody>)))]
+pub(super) async fn traffic(
+    State(state): State<ApiState>,
+    Query(filter): Query<ServiceFilter>,
+) -> Json<Vec<TrafficBody>> {
+    let snapshot = state.snapshot();
+    let rows = snapshot.services.values();
+    let observed = rows
+        .filter(|row| filter.matches(&row.key))
+        .filter_map(|row| {
+            let traffic = snapshot.traffic.get(&row.id)?;
+            Some(TrafficBody::of(&snapshot, row, traffic))
+        });
+    Json(observed.collect())
+}
+
 /// Services with their revisions.
 #[utoipa::path(get, path = "/v1/services", params(ServiceFilter), responses((status = 200, body = Vec<ServiceBody>)))]
 pub(super) async fn services(
@@ -96,11 +119,9 @@ pub(super) async fn slos(
     State(state): State<ApiState>,
     Query(filter): Query<ServiceFilter>,
 ) -> Json<Vec<SloBody>> {
-    Json(
-        slo_rows(&state.snapshot(), &filter)
-            .map(|row| SloBody::from(&**row))
-            .collect(),
-    )
+    let snapshot = state.snapshot();
+    let rows = slo_rows(&snapshot, &filter);
+    Json(rows.map(|row| SloBody::of(&snapshot, row)).collect())
 }
 
 /// Error budgets: integers over the period, and what remains.

@@ -15,6 +15,7 @@ fn state(snapshot: Snapshot, token: Option<&str>) -> (ApiState, mpsc::Receiver<I
         reload,
         receivers: Arc::new(Vec::new),
         token: token.map(Arc::from),
+        endpoints: Arc::default(),
     };
     (state, inputs)
 }

@@ -3,10 +3,15 @@
 //! Times are RFC 3339, ratios 0..1, durations seconds, ids 32 hex digits. The OpenAPI document is generated from
 //! these types; the command line reads them back.
 
+mod doctor;
 mod gate;
 mod service;
 mod slo;
 
+pub use doctor::{
+    DoctorBody, FindingBody, LatencyBody, NoticeBody, RouteBody, SignalBody, SourceBody,
+    TrafficBody,
+};
 pub use gate::{ArmBody, DecisionBody, EvidenceBody, GateBody, NeedBody, ProcessBody};
 pub use service::{
     CountersBody, EventBody, GapBody, ItemsBody, ProblemBody, RevisionBody, ServiceBody,

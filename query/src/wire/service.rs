@@ -1,5 +1,6 @@
 //! Services, revisions, events and the engine's own status.
 
+use super::doctor::{self, NoticeBody};
 use super::{hex, rfc3339};
 use engine::anomaly;
 use engine::delta::Counter;
@@ -259,6 +260,8 @@ pub struct StatusBody {
     pub resources: u64,
     /// Services with live spans that nothing tells the revision of.
     pub revision_unknown: Vec<String>,
+    /// Errors and warnings of all sources, errors first, at most 100; `/v1/doctor` has all, with their fixes.
+    pub findings: Vec<NoticeBody>,
     /// Generation of the definitions in force.
     pub definitions_generation: u64,
     /// When they were loaded.
@@ -313,6 +316,7 @@ impl StatusBody {
             slos: snapshot.slos.len() as u64,
             resources: status.resources,
             revision_unknown: revision_unknown(snapshot),
+            findings: doctor::notices(snapshot),
             definitions_generation: status.definitions_generation,
             definitions_loaded_at: rfc3339(status.definitions_loaded_at),
             problems: status.problems.iter().map(Into::into).collect(),

@@ -2,7 +2,7 @@
 
 use super::{hex, rfc3339};
 use engine::slo::{RATIO_ONE, Sli};
-use engine::snapshot::{AlertRow, BurnState, Counts, SloRow, TierRow, WindowRow};
+use engine::snapshot::{AlertRow, BurnState, Counts, SloRow, Snapshot, TierRow, WindowRow};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -140,6 +140,10 @@ pub struct SloBody {
     pub defined_at: String,
     /// Time of the first event: how much of the period was observed follows from it.
     pub observed_since: String,
+    /// Seconds of the period that were observed: `3 h of 30 d`.
+    pub observed_seconds: u64,
+    /// `head` or `tail` when its spans are sampled: the budget is that of the sample; empty when nothing says so.
+    pub sampled: String,
     /// Time of the last event.
     pub last_event: String,
     /// True when no event came for 5 min.
@@ -150,8 +154,9 @@ pub struct SloBody {
     pub budget_remaining: Option<f64>,
 }
 
-impl From<&SloRow> for SloBody {
-    fn from(row: &SloRow) -> Self {
+impl SloBody {
+    /// `row` of `snapshot`.
+    pub fn of(snapshot: &Snapshot, row: &SloRow) -> Self {
         let (kind, threshold) = match &row.slo.sli {
             Sli::Availability { .. } => ("availability", None),
             Sli::Latency {
@@ -173,6 +178,8 @@ impl From<&SloRow> for SloBody {
             implicit: row.slo.implicit,
             defined_at: row.slo.defined_at.clone(),
             observed_since: rfc3339(row.observed_since),
+            observed_seconds: row.observed_secs(snapshot.as_of),
+            sampled: snapshot.sampling_of(&row.slo).name().to_owned(),
             last_event: rfc3339(row.last_event),
             stale: row.is_stale,
             alert_state: row

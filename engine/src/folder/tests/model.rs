@@ -93,6 +93,12 @@ fn span((trace, span, kind, second, nanos, failing): (u8, u8, u8, i64, u64, u8))
         _ if event.is_multiple_of(3) => row.with("http.status_code", "503"),
         _ => row.with("http.status_code", "200"),
     };
+    if event.is_multiple_of(5) {
+        row = row.with("http.request.method", "GET");
+    }
+    if event.is_multiple_of(7) {
+        row = row.with("tailsampling.policy", "errors");
+    }
     if second == -7 {
         row.with("http.route", "/healthz")
     } else {
