@@ -8,11 +8,13 @@ mod canary;
 mod commands;
 mod definitions;
 mod demo;
+mod emissary;
 mod endpoint;
 mod first_hour;
 mod gate_script;
 mod keep;
 mod latch;
+mod marked;
 mod self_telemetry;
 mod serve;
 #[path = "../support/server.rs"]
