@@ -166,6 +166,7 @@ fn every_path_in_the_documents_exists() {
         "xtask/",
         "docs/",
         "examples/",
+        "deploy/",
         ".ci/",
     ];
     for document in ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md"] {

@@ -6,6 +6,8 @@ mod burning;
 #[expect(dead_code, reason = "shared with tests/it, which uses all of it")]
 #[path = "../it/canary.rs"]
 mod canary;
+#[cfg(feature = "peers-all")]
+mod collector;
 mod deploy;
 #[expect(dead_code, reason = "shared with tests/it, which uses all of it")]
 #[path = "../it/endpoint.rs"]

