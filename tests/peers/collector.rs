@@ -8,8 +8,8 @@ use std::process::{Child, Command};
 
 const COUNTS: Counts = Counts {
     spans: 5_000,
-    points: 0,
-    logs: 0,
+    points: 600,
+    logs: 1_000,
 };
 
 struct Collector {

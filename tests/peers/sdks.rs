@@ -18,8 +18,8 @@ pub(crate) struct Counts {
 
 const COUNTS: Counts = Counts {
     spans: 5_000,
-    points: 0,
-    logs: 0,
+    points: 600,
+    logs: 1_000,
 };
 
 /// Sends with `send(protocol, endpoint, service)` over `protocol` and compares the counts.
