@@ -178,7 +178,8 @@ impl Drop for Envoy {
 
 /// Scenario: Envoy proxies requests that succeed, fail, succeed at the second attempt, are not found, and meet a dead
 /// canary.
-/// Guarantees: a span for every request and every attempt; only what the caller saw fail is a failure.
+/// Guarantees: a span for every request and every attempt, a log record for every request, stats, and nothing refused;
+/// only what the caller saw fail is a failure.
 #[test]
 fn spans_access_log_and_stats() {
     let server = Server::start(&[]);
@@ -195,7 +196,13 @@ fn spans_access_log_and_stats() {
     let requests = 6 * EACH;
     let attempts = (1 + 2 + 3 + 1 + 1 + 3) * EACH;
     let spans = requests + attempts;
-    let status = server.wait("/v1/status", |status| status["accepted"]["spans"] == spans);
+    // Stats come every five seconds, in as many points as Envoy has counters.
+    let status = server.wait("/v1/status", |status| {
+        let accepted = &status["accepted"];
+        accepted["spans"] == spans
+            && accepted["records"] == requests
+            && accepted["points"].as_u64().is_some_and(|points| points > 0)
+    });
     for lost in ["rejected", "dropped"] {
         let counts = status[lost].as_object().unwrap();
         assert!(
