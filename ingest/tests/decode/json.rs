@@ -1,7 +1,7 @@
 //! OTLP/JSON: the JSON and the protobuf form of one request give the same columns, byte for byte.
 
 use crate::differential::cases;
-use crate::generate::request;
+use crate::generate::spans as request;
 use crate::model::{RECEIVED, SEED};
 use crate::observe::representation;
 use crate::spell::Speller;

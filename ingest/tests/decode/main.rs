@@ -1,6 +1,8 @@
-//! The trace decoder against `opentelemetry-proto`: the same requests accepted, the same rows, for any bytes.
+//! The decoders against `opentelemetry-proto`: the same requests accepted, the same rows, for any bytes.
 
 mod bad_input;
+mod bad_points;
+mod bad_records;
 mod differential;
 mod fuzz;
 mod generate;
@@ -8,3 +10,4 @@ mod json;
 mod model;
 mod observe;
 mod spell;
+mod subject;
