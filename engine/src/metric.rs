@@ -251,6 +251,14 @@ impl MetricBatch {
             .iter()
             .map(|one| size_of::<Histogram>() + 8 * one.counts.len())
             .sum();
+        // Shared bounds stand next to each other.
+        let mut last = std::ptr::null();
+        let bounds: usize = self
+            .histograms
+            .iter()
+            .filter(|one| std::mem::replace(&mut last, one.bounds.as_ptr()) != one.bounds.as_ptr())
+            .map(|one| 8 * one.bounds.len())
+            .sum();
         let exponential: usize = self
             .exponential
             .iter()
@@ -268,6 +276,7 @@ impl MetricBatch {
             + self.items.byte_size()
             + metrics
             + histograms
+            + bounds
             + exponential
             + summaries
     }

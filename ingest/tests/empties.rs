@@ -2,8 +2,9 @@
 //! the process's memory.
 
 use engine::hash::HashSeed;
+use engine::items::Signal;
 use engine::time::Timestamp;
-use ingest::otlp::{DecodeError, DecodeLimits, Decoder};
+use ingest::otlp::{DecodeError, DecodeLimits, Decoded, Decoder, Format};
 use std::time::Duration;
 
 const BODY_BYTES: usize = 64 << 20;
@@ -93,24 +94,87 @@ fn empties_are_refused_by_the_budget_before_they_cost_anything() {
         assert!(seen >= 60 << 20, "64 MiB showed as {seen} bytes");
     }
     for (name, body) in &bombs {
-        let mut fastest = Duration::MAX;
-        let grown = growth(|| {
-            fastest = (0..5)
-                .map(|_| refuse(&mut decoder, body, name))
-                .fold(fastest, Duration::min);
-        });
-        println!("{name}: {fastest:?}, peak memory grew by {grown:?} bytes");
-        assert!(fastest < Duration::from_millis(100), "{name}: {fastest:?}");
-        assert!(grown.unwrap_or(0) < 80 << 20, "{name}: {grown:?}");
+        defuse(&mut decoder, (Signal::Traces, body), name);
+    }
+    drop(bombs);
+    for (name, body) in POINT_BOMBS {
+        defuse(&mut decoder, (Signal::Metrics, &body()), name);
+    }
+    for (name, body) in RECORD_BOMBS {
+        defuse(&mut decoder, (Signal::Logs, &body()), name);
     }
 }
 
+/// Refuses the bomb five times: within the bounds of time and memory.
+fn defuse(decoder: &mut Decoder, bomb: (Signal, &[u8]), name: &str) {
+    let mut fastest = Duration::MAX;
+    let grown = growth(|| {
+        fastest = (0..5)
+            .map(|_| refuse(decoder, bomb, name))
+            .fold(fastest, Duration::min);
+    });
+    println!("{name}: {fastest:?}, peak memory grew by {grown:?} bytes");
+    assert!(fastest < Duration::from_millis(100), "{name}: {fastest:?}");
+    assert!(grown.unwrap_or(0) < 80 << 20, "{name}: {grown:?}");
+}
+
+type Bomb = (&'static str, fn() -> Vec<u8>);
+
+/// `data` as field `field` of the only metric of a request.
+fn metric(field: u8, data: &[u8]) -> Vec<u8> {
+    wrap(1, &wrap(2, &wrap(2, &wrap(field, data))))
+}
+
+/// `fields` added to the only point of an exponential histogram, valid but for that.
+fn exponential(fields: &[u8]) -> Vec<u8> {
+    let time = [&[0x19][..], &RECEIVED.0.to_le_bytes()].concat();
+    let point = wrap(1, &[time, fields.to_vec()].concat());
+    metric(10, &[point, vec![0x10, 2]].concat())
+}
+
+const POINT_BOMBS: [Bomb; 9] = [
+    ("empty metrics", || wrap(1, &wrap(2, &many(&[0x12, 0])))),
+    ("empty gauges of one metric", || {
+        wrap(1, &wrap(2, &wrap(2, &many(&[0x2a, 0]))))
+    }),
+    ("empty points", || metric(5, &many(&[0x0a, 0]))),
+    ("empty attributes of one point", || {
+        metric(5, &wrap(1, &many(&[0x3a, 0])))
+    }),
+    ("empty exemplars of one point", || {
+        metric(5, &wrap(1, &many(&[0x2a, 0])))
+    }),
+    ("empty quantiles of one summary", || {
+        metric(11, &wrap(1, &many(&[0x32, 0])))
+    }),
+    ("one-byte buckets", || {
+        exponential(&wrap(8, &wrap(2, &many(&[0]))))
+    }),
+    ("one-byte buckets, not packed", || {
+        exponential(&wrap(8, &many(&[0x10, 0])))
+    }),
+    ("empty sides of one exponential histogram", || {
+        exponential(&many(&[0x42, 0]))
+    }),
+];
+
+const RECORD_BOMBS: [Bomb; 4] = [
+    ("empty records", || wrap(1, &wrap(2, &many(&[0x12, 0])))),
+    ("empty attributes of one record", || {
+        wrap(1, &wrap(2, &wrap(2, &many(&[0x32, 0]))))
+    }),
+    ("elements of one body", || {
+        wrap(1, &wrap(2, &wrap(2, &wrap(5, &wrap(5, &many(&[0x0a, 0]))))))
+    }),
+    ("empty bodies of one record", || {
+        wrap(1, &wrap(2, &wrap(2, &many(&[0x2a, 0]))))
+    }),
+];
+
 /// Processor time of one refusal: wall time would measure the neighbors.
-fn refuse(decoder: &mut Decoder, body: &[u8], name: &str) -> Duration {
+fn refuse(decoder: &mut Decoder, (signal, body): (Signal, &[u8]), name: &str) -> Duration {
     let start = processor_time();
-    let error = decoder
-        .decode_traces(body, RECEIVED, HashSeed(1, 2))
-        .unwrap_err();
+    let error = decode(decoder, signal, body).unwrap_err();
     let elapsed = processor_time().saturating_sub(start);
     assert!(
         matches!(error, DecodeError::TooManyItems { .. }),
@@ -118,6 +182,10 @@ fn refuse(decoder: &mut Decoder, body: &[u8], name: &str) -> Duration {
     );
     assert!(error.is_too_large());
     elapsed
+}
+
+fn decode(decoder: &mut Decoder, signal: Signal, body: &[u8]) -> Result<Decoded, DecodeError> {
+    decoder.decode((signal, Format::Protobuf), body, RECEIVED, HashSeed(1, 2))
 }
 
 /// What this thread has used so far; zero where the system does not tell.
@@ -184,17 +252,66 @@ fn valid_but_hostile_requests_stay_within_the_byte_budget() {
         ),
     ];
     for (name, body) in &shapes {
-        let mut decoder = Decoder::new(DecodeLimits::default());
-        let start = processor_time();
-        let mut outcome = String::new();
-        let grown = growth(|| {
-            outcome = match decoder.decode_traces(body, RECEIVED, HashSeed(1, 2)) {
-                Ok(decoded) => format!("{} spans", decoded.items_seen),
-                Err(error) => error.to_string(),
-            }
-        });
-        let took = processor_time().saturating_sub(start);
-        println!("{name}: {outcome}, {took:?}, peak memory grew by {grown:?} bytes");
-        assert!(grown.unwrap_or(0) < 300 << 20, "{name}: {grown:?}");
+        stays_small((Signal::Traces, body), name);
     }
+    drop(shapes);
+    let time = |field: u8| [&[field << 3 | 1][..], &RECEIVED.0.to_le_bytes()].concat();
+    let gauge = |n: u64| {
+        let point = [time(3), vec![0x31], n.to_le_bytes().to_vec()].concat();
+        let name = wrap(1, format!("{n:x}").as_bytes());
+        wrap(2, &[name, wrap(5, &wrap(1, &point))].concat())
+    };
+    let summary = |_: u64| {
+        let point = [time(3), [0x32, 0].repeat(30)].concat();
+        wrap(2, &wrap(11, &wrap(1, &point)))
+    };
+    let zeros = |field: u8| wrap(field, &wrap(2, &[0; 500]));
+    let sides = |_: u64| {
+        let point = [time(3), zeros(8), zeros(9)].concat();
+        wrap(2, &wrap(10, &[wrap(1, &point), vec![0x10, 1]].concat()))
+    };
+    let bounds = |n: u64| {
+        let bounds: Vec<u8> = (0..10)
+            .flat_map(|k| ((n * 10 + k) as f64).to_le_bytes())
+            .collect();
+        let point = [time(3), wrap(6, &[0; 88]), wrap(7, &bounds)].concat();
+        wrap(2, &wrap(9, &[wrap(1, &point), vec![0x10, 1]].concat()))
+    };
+    for (name, metric) in [
+        ("ever new metrics", &gauge as &dyn Fn(u64) -> Vec<u8>),
+        ("empty quantiles", &summary),
+        ("buckets of one byte", &sides),
+        ("ever new bounds", &bounds),
+    ] {
+        let body = wrap(1, &wrap(2, &repeat(metric)));
+        stays_small((Signal::Metrics, &body), name);
+    }
+    let records: [(&str, &dyn Fn(u64) -> Vec<u8>); 3] = [
+        ("minimal records", &|_| wrap(2, &[])),
+        ("ever new severities", &|n| {
+            wrap(2, &wrap(3, format!("{n:x}").as_bytes()))
+        }),
+        ("large bodies", &|_| {
+            wrap(2, &wrap(5, &wrap(1, &[b'x'; 40_000])))
+        }),
+    ];
+    for (name, record) in records {
+        let body = wrap(1, &wrap(2, &repeat(record)));
+        stays_small((Signal::Logs, &body), name);
+    }
+}
+
+fn stays_small((signal, body): (Signal, &[u8]), name: &str) {
+    let mut decoder = Decoder::new(DecodeLimits::default());
+    let start = processor_time();
+    let mut outcome = String::new();
+    let grown = growth(|| {
+        outcome = match decode(&mut decoder, signal, body) {
+            Ok(decoded) => format!("{} {}", decoded.items_seen, signal.items()),
+            Err(error) => error.to_string(),
+        }
+    });
+    let took = processor_time().saturating_sub(start);
+    println!("{name}: {outcome}, {took:?}, peak memory grew by {grown:?} bytes");
+    assert!(grown.unwrap_or(0) < 300 << 20, "{name}: {grown:?}");
 }

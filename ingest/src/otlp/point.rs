@@ -392,6 +392,7 @@ impl RawBuckets {
         const OFFSET: u32 = key(1, VARINT);
         const COUNTS: u32 = key(2, BYTES);
         const ONE_COUNT: u32 = key(2, VARINT);
+        check.spend(1)?;
         let mut wire = Wire::new(bytes);
         while let Some(field) = wire.next_key()? {
             match field {

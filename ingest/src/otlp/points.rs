@@ -113,10 +113,15 @@ impl<'a> Head<'a> {
     ) -> Result<Self, Stop> {
         let message: &Message = data_of(field);
         let (mut temporality, mut is_monotonic) = (0, false);
+        let mut points_left = check.items_left;
         let mut wire = Wire::new(data);
         while let Some(found) = wire.next_key()? {
             match found {
-                POINT => drop(wire.bytes()?),
+                POINT => {
+                    // Spent when it is read; counted here, so that too many are not even looked at.
+                    points_left = points_left.checked_sub(1).ok_or(Stop::TooManyItems)?;
+                    wire.bytes()?;
+                }
                 TEMPORALITY if message.knows(TEMPORALITY) => temporality = wire.varint()? as i32,
                 MONOTONIC if message.knows(MONOTONIC) => is_monotonic = wire.varint()? != 0,
                 unknown => other(message, unknown, &mut wire, (check, DATA_DEPTH))?,
@@ -199,6 +204,7 @@ impl Reader for Points {
     type Scratch<'a> = ();
     const SIGNAL: Signal = Signal::Metrics;
     const ITEM_BYTES_MIN: usize = 20;
+    const EMPTY_COUNTS: bool = false;
 
     fn common(&mut self) -> &mut Builder {
         &mut self.common

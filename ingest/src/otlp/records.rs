@@ -162,6 +162,7 @@ impl Reader for Records {
     type Scratch<'a> = Scratch<'a>;
     const SIGNAL: Signal = Signal::Logs;
     const ITEM_BYTES_MIN: usize = 24;
+    const EMPTY_COUNTS: bool = true;
 
     fn common(&mut self) -> &mut Builder {
         &mut self.common

@@ -53,6 +53,7 @@ impl Reader for Spans {
     const SIGNAL: Signal = Signal::Traces;
     /// No span with ids and times is shorter.
     const ITEM_BYTES_MIN: usize = 44;
+    const EMPTY_COUNTS: bool = false;
 
     fn common(&mut self) -> &mut Builder {
         &mut self.common

@@ -26,7 +26,7 @@ pub(super) struct Merged<'a>(Option<Cow<'a, [u8]>>);
 
 impl<'a> Merged<'a> {
     /// Adds a part, a `message` at `depth`. Each of several parts must be valid by itself: a length that points
-    /// beyond its part would otherwise reach into the next one.
+    /// beyond its part would otherwise reach into the next one. Every part but the first is an item of the budget.
     pub(super) fn add(
         &mut self,
         part: &'a [u8],
@@ -37,6 +37,7 @@ impl<'a> Merged<'a> {
             self.0 = Some(Cow::Borrowed(part));
             return Ok(());
         };
+        check.spend(1)?;
         if let Cow::Borrowed(first) = before {
             check.message(message, first, depth)?;
         }

@@ -44,6 +44,8 @@ pub(super) trait Reader {
     const SIGNAL: Signal;
     /// The fewest bytes an accepted item takes, about.
     const ITEM_BYTES_MIN: usize;
+    /// Whether an item of no bytes is accepted: items are then counted before the first one is stored.
+    const EMPTY_COUNTS: bool;
 
     /// The columns that all signals have.
     fn common(&mut self) -> &mut Builder;
@@ -234,6 +236,11 @@ pub(super) struct Walk<'r, 'd, 'a, R: Reader> {
 
 impl<'a, R: Reader> Walk<'_, '_, 'a, R> {
     pub(super) fn request(&mut self, body: &'a [u8]) -> Result<(), Stop> {
+        if R::EMPTY_COUNTS {
+            let check = &self.shared.check;
+            let mut left = check.items_left;
+            count(body, &[FIRST, SECOND], &mut left, check)?;
+        }
         let mut wire = Wire::new(body);
         while let Some(field) = wire.next_key()? {
             self.shared.check.spend(1)?;
@@ -323,6 +330,19 @@ impl<'a, R: Reader> Walk<'_, '_, 'a, R> {
             }
         }
     }
+}
+
+/// Takes the fields of `bytes` from `left`, and those of what stands in the fields `inner`, level by level.
+fn count(bytes: &[u8], inner: &[u32], left: &mut u64, check: &Check) -> Result<(), Stop> {
+    let mut wire = Wire::new(bytes);
+    while let Some(field) = wire.next_key()? {
+        *left = left.checked_sub(1).ok_or(Stop::TooManyItems)?;
+        match inner {
+            [next, deeper @ ..] if field == *next => count(wire.bytes()?, deeper, left, check)?,
+            _ => wire.skip(field, 0, check.depth_max)?,
+        }
+    }
+    Ok(())
 }
 
 /// When looking ahead: all parts of field 1 of `bytes`, a `message` at `depth`, wherever they stand.
