@@ -7,4 +7,5 @@ mod bad_input;
 mod grpc;
 mod http;
 mod limits;
+mod signals;
 mod support;
