@@ -32,15 +32,35 @@ pub fn page(snapshot: &Snapshot, id: SloId) -> Option<Markup> {
 }
 
 fn objective(row: &SloRow) -> String {
-    let what = match row.slo.sli {
+    let what = match &row.slo.sli {
         Sli::Availability { .. } => "of requests do not fail".to_owned(),
         Sli::Latency {
             threshold_nanos, ..
         } => format!(
             "of requests take at most {} ms",
-            threshold_nanos as f64 / 1e6
+            *threshold_nanos as f64 / 1e6
         ),
         Sli::Records { .. } => "of log records are good".to_owned(),
+        Sli::Increments {
+            part,
+            at_most: Some(most),
+            ..
+        } => format!(
+            "of {} are at most {}",
+            text::words(&part.metric),
+            most.value()
+        ),
+        Sli::Increments { total, .. } => format!("of {} are good", text::words(&total.metric)),
+        Sli::Level {
+            selector,
+            op,
+            threshold,
+        } => format!(
+            "of the points of {} are {} {}",
+            text::words(&selector.metric),
+            op.words(),
+            threshold.value()
+        ),
     };
     let period = text::duration(row.slo.period_secs);
     format!("{} {what}, over {period}", text::target(row.slo.target))
@@ -59,6 +79,8 @@ fn numbers(snapshot: &Snapshot, row: &SloRow) -> Markup {
             dt { "Alert" } dd { @match &row.alert { Some(alert) if alert.state != AlertState::Inactive => { (page::alert(alert.state, alert.severity)) ": " (text::words(&alert.text)) } _ => { "inactive" } } }
             dt { "Observed" } dd { (text::observed(row, snapshot.as_of)) ", last event " (text::ago(snapshot.as_of, row.last_event)) }
             @if sampling != Sampling::None { dt { "Spans" } dd { span.tag.warn { "! " (sampling.name()) "-sampled" } " all numbers are those of the sample: " a href="/health" { "see health" } } }
+            @if row.in_doubt > 0 { dt { "Measurement error" } dd { (text::count(row.in_doubt)) " of the bad events may be good: the threshold lies inside a bucket of the histogram" } }
+            @if let Some(mismatch) = row.mismatch { dt { "Type" } dd { span.tag.bad { "■ TYPE_MISMATCH" } " " (text::words(&mismatch.words(&row.slo))) } }
             @if row.is_stale { dt { "Data" } dd { span.tag.warn { "! stale" } " no event for 5 min: the last state is carried" } }
             dt { "Defined" } dd { @if row.slo.implicit { "nowhere: the implicit SLO of a service without a file" } @else { code { (text::words(&row.slo.defined_at)) } } }
         }

@@ -28,6 +28,8 @@ pub const TEMPORALITY_CHANGE: u16 = 1 << 11;
 pub const IDENTITY_CONFLICT: u16 = 1 << 12;
 /// Points of one metric stream overlap in time, as two writers make them: counted once.
 pub const OVERLAP: u16 = 1 << 13;
+/// A metric stream began anew after its last point: what happened between the two, no point carries.
+pub const STREAM_GAP: u16 = 1 << 14;
 /// Every anomaly with its metric label, in bit order.
 pub const NAMES: &[(u16, &str)] = &[
     (NEGATIVE_DURATION, "negative_duration"),
@@ -44,4 +46,5 @@ pub const NAMES: &[(u16, &str)] = &[
     (TEMPORALITY_CHANGE, "temporality_change"),
     (IDENTITY_CONFLICT, "identity_conflict"),
     (OVERLAP, "single_writer"),
+    (STREAM_GAP, "stream_gap"),
 ];

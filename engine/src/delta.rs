@@ -6,6 +6,7 @@
 
 use crate::identity::{Identity, RevisionId, ServiceId};
 use crate::items::Signal;
+use crate::metric::Instrument;
 use crate::slo::SloId;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -191,6 +192,29 @@ pub struct SliDelta {
     pub bad: i64,
 }
 
+/// Events of one SLI in one second whose side cannot be told, because a histogram's bucket holds the threshold. They are
+/// counted in [`SliDelta`] on the side that costs budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DoubtDelta {
+    /// The SLO measured.
+    pub slo: SloId,
+    /// Event second.
+    pub second: u64,
+    /// Change in such events.
+    pub events: i64,
+}
+
+/// Which types the points selected by a metric SLI had. Merge: least, or.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstrumentDelta {
+    /// The SLO.
+    pub slo: SloId,
+    /// A type that its definition does not allow, if one arrived; such points are not counted.
+    pub wrong: Option<Instrument>,
+    /// Whether points of an allowed type arrived.
+    pub right: bool,
+}
+
 /// Where a unit of assignment is counted for the gate's stratified tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct UnitKey {
@@ -226,6 +250,10 @@ pub struct Delta {
     pub resources: Vec<ResourceDelta>,
     /// By (slo, revision, second).
     pub sli: Vec<SliDelta>,
+    /// By (slo, second).
+    pub doubts: Vec<DoubtDelta>,
+    /// By slo.
+    pub instruments: Vec<InstrumentDelta>,
     /// By key.
     pub units: Vec<UnitDelta>,
     /// Names of routes, told every few seconds.
@@ -239,6 +267,8 @@ impl Delta {
     pub fn is_empty(&self) -> bool {
         self.resources.is_empty()
             && self.sli.is_empty()
+            && self.doubts.is_empty()
+            && self.instruments.is_empty()
             && self.units.is_empty()
             && self.routes.is_empty()
             && self.counters.is_empty()
@@ -251,6 +281,8 @@ impl Delta {
         }
         self.resources.extend(other.resources);
         self.sli.extend(other.sli);
+        self.doubts.extend(other.doubts);
+        self.instruments.extend(other.instruments);
         self.units.extend(other.units);
         self.routes.extend(other.routes);
         self.normalize();
@@ -278,6 +310,24 @@ impl Delta {
             same
         });
         self.sli.retain(|row| row.good != 0 || row.bad != 0);
+        self.doubts.sort_by_key(|row| (row.slo, row.second));
+        self.doubts.dedup_by(|row, into| {
+            let same = (row.slo, row.second) == (into.slo, into.second);
+            if same {
+                into.events += row.events;
+            }
+            same
+        });
+        self.doubts.retain(|row| row.events != 0);
+        self.instruments.sort_by_key(|row| row.slo);
+        self.instruments.dedup_by(|row, into| {
+            let same = row.slo == into.slo;
+            if same {
+                into.wrong = [into.wrong, row.wrong].into_iter().flatten().min();
+                into.right |= row.right;
+            }
+            same
+        });
         self.units.sort_by_key(|row| row.key);
         self.units.dedup_by(|row, into| {
             let same = row.key == into.key;

@@ -16,6 +16,7 @@ mod points;
 mod records;
 mod route;
 mod shard;
+mod streams;
 mod tally;
 mod telltale;
 mod units;
@@ -38,6 +39,7 @@ use keys::{ItemKey, Sighting};
 use route::Routes;
 use shard::{Held, Shard};
 use std::sync::Arc;
+use streams::Observation;
 use tally::Tally;
 use telltale::Telltale;
 use units::{Change, Unit, unit_key};
@@ -63,10 +65,20 @@ pub struct FolderLimits {
     pub held_per_shard: usize,
     /// (service, revision) pairs. At the bound spans of new ones are [`Fate::Dropped`].
     pub arms_per_shard: u32,
+    /// Metric streams, once for each SLO that selects them. At the bound points of new ones are [`Fate::Dropped`]; those
+    /// that are known stay exact.
+    pub streams_per_shard: usize,
+    /// Points (about 120 bytes each) that streams keep to put late ones in their place. At the bound a stream keeps the
+    /// last [`POINTS_AT_BOUND`]; [`Counter::EvictedKeys`] shows what left early.
+    pub points_per_shard: usize,
 }
 
+/// Points that a stream keeps when its shard is full.
+pub const POINTS_AT_BOUND: usize = 8;
+
 impl Default for FolderLimits {
-    /// 12.6 M keys and 3.1 M units over all shards, at most 470 MB. The full window of keys holds up to 10,000 counted
+    /// 12.6 M keys and 3.1 M units over all shards, at most 470 MB; 131,072 streams with 2.1 M points, at most 300 MB
+    /// (50 MB at one point a minute). The full window of keys holds up to 10,000 counted
     /// spans/s; at 100,000/s it shrinks to one minute.
     fn default() -> Self {
         Self {
@@ -75,6 +87,8 @@ impl Default for FolderLimits {
             units_per_shard: 49_152,
             held_per_shard: 1_024,
             arms_per_shard: ARMS_PER_SHARD_MAX,
+            streams_per_shard: 2_048,
+            points_per_shard: 32_768,
         }
     }
 }
@@ -91,6 +105,10 @@ pub struct Folder {
     tally: Tally,
     /// Logical time of the last flush.
     now: Timestamp,
+    /// Latest time of any input: when observation began, until the first one the epoch.
+    heard_at: Timestamp,
+    /// Since when each metric SLO is observed.
+    observed: Observation,
     picked: Vec<Picked>,
 }
 
@@ -188,6 +206,8 @@ impl Folder {
             arms: Arms::new(limits.arms_per_shard),
             tally: Tally::default(),
             now: Timestamp::EPOCH,
+            heard_at: Timestamp::EPOCH,
+            observed: Observation::default(),
             picked: Vec::with_capacity(CHUNK),
         }
     }
@@ -195,10 +215,15 @@ impl Folder {
     /// Spans folded from now on are measured by `definitions`; what is counted stays. O(definitions).
     pub fn set_definitions(&mut self, definitions: Arc<Definitions>) {
         self.matcher = Arc::new(Matcher::compile(&definitions));
+        let gone = self.observed.define(&definitions, self.heard_at);
+        for shard in self.shards.iter_mut().flatten() {
+            shard.streams.forget(&gone);
+        }
     }
 
     /// Counts the items of `batch` that belong to this folder's shards. O(rows + distinct values).
     pub fn fold(&mut self, batch: &Batch) {
+        self.hear(batch.items().received);
         match batch {
             Batch::Spans(spans) => self.fold_spans(spans),
             Batch::Metrics(points) => self.fold_points(points),
@@ -240,6 +265,7 @@ impl Folder {
     /// The Delta since the last flush; `now` is the Tick's logical time. Releases the spans whose time has come and
     /// lets old generations leave. O(distinct keys log distinct keys).
     pub fn flush(&mut self, now: Timestamp) -> Delta {
+        self.hear(now);
         self.now = now;
         for number in 0..SHARDS {
             while let Some((end, held)) = self.shards[number]
@@ -265,6 +291,14 @@ impl Folder {
         let windows = self.shards.iter().flatten();
         let least = windows.map(|shard| shard.keys.window(self.now)).min();
         least.unwrap_or(WINDOW_NANOS) / NANOS_PER_SEC
+    }
+
+    /// Any input tells the time; observation begins with the first one.
+    fn hear(&mut self, now: Timestamp) {
+        if self.heard_at == Timestamp::EPOCH {
+            self.observed.begin(now);
+        }
+        self.heard_at = self.heard_at.max(now);
     }
 
     /// Chooses the rows of a chunk that count, and looks at each row's sender.
@@ -439,6 +473,7 @@ impl Folder {
             revision: sender.identity.revision.id,
             events,
             unit: (one.unit != 0).then(|| (one.unit, lens.unit(one))),
+            placed: Vec::new(),
         };
         self.tally.item(Signal::Traces, Fate::Future);
         let batch = lens.batch;
@@ -464,6 +499,7 @@ impl Folder {
             let series = self.tally.series(slo, held.revision);
             self.tally.event(series, end.secs(), bad);
         }
+        self.place_all(shard, held.placed);
         if let Some((key, unit)) = held.unit {
             self.count_unit(shard, key, Unit { arm, ..unit });
         }

@@ -29,6 +29,7 @@ pub mod log_rows;
 pub mod machine;
 pub mod matcher;
 pub mod metric;
+pub mod metric_rows;
 pub mod outcome;
 pub mod registry;
 pub mod ring;
@@ -41,9 +42,10 @@ pub mod span_rows;
 pub mod standing;
 pub mod stats;
 pub mod store;
+pub mod stream;
 pub mod time;
 pub mod traffic;
 
 /// Number of the rules that turn a recorded log into state. It counts up whenever the same log would give other
 /// bytes; `replay` prints a difference instead of claiming equality when it differs from the log's.
-pub const SEMANTICS: u16 = 2;
+pub const SEMANTICS: u16 = 3;

@@ -10,8 +10,12 @@ mod pattern;
 use crate::hash::FixedMap;
 use crate::identity::ServiceId;
 use crate::log_record::LogBatch;
+use crate::metric::{Instrument, MetricBatch};
 use crate::outcome::Outcomes;
-use crate::slo::{AttributeMatch, Definitions, FailedRule, Side, Sli, SloId, SpanSelector};
+use crate::slo::{
+    AttributeMatch, Decimal, Definitions, FailedRule, Op, PointSelector, Side, Sli, SloId,
+    SpanSelector,
+};
 use crate::span::{DURATION_UNKNOWN, SpanBatch, kind};
 use condition::{Condition, ConditionIndex, Masks};
 
@@ -60,6 +64,62 @@ pub struct RecordMeasure {
     side: Side,
 }
 
+/// Which points of which metric, compiled.
+#[derive(Debug, Clone)]
+struct Term {
+    metric: String,
+    instruments: Vec<Instrument>,
+    conditions: Vec<ConditionIndex>,
+}
+
+/// What an SLI makes of the points it selects.
+#[derive(Debug, Clone, Copy)]
+pub enum PointRule {
+    /// Increments are events; see [`Sli::Increments`].
+    Increments {
+        /// A histogram's events up to this value are the part's.
+        at_most: Option<f64>,
+        /// Side of the part.
+        side: Side,
+    },
+    /// Each point is an event; see [`Sli::Level`].
+    Level {
+        /// How a good value compares.
+        op: Op,
+        /// With this.
+        threshold: f64,
+    },
+}
+
+/// One SLI of metric points, compiled.
+#[derive(Debug, Clone)]
+pub struct PointMeasure {
+    /// Its SLO.
+    pub slo: SloId,
+    /// What it makes of them.
+    pub rule: PointRule,
+    total: Term,
+    part: Term,
+}
+
+/// What a point is to an SLI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Role {
+    /// It is one of all events.
+    pub total: bool,
+    /// It is one of the part's.
+    pub part: bool,
+    /// It is selected, and of a type that the definition does not allow.
+    pub mismatch: bool,
+}
+
+impl Role {
+    /// Whether it counts.
+    pub const fn counts(self) -> bool {
+        self.total || self.part
+    }
+}
+
 /// The SLIs of one service.
 #[derive(Debug, Clone, Default)]
 pub struct Measures {
@@ -69,6 +129,8 @@ pub struct Measures {
     pub kinds: Kinds,
     /// Of log records, in SLO id order.
     pub records: Vec<RecordMeasure>,
+    /// Of metric points, in SLO id order.
+    pub points: Vec<PointMeasure>,
 }
 
 impl Measures {
@@ -117,6 +179,33 @@ impl Matcher {
                     part: table.intern_all(part),
                     side: *side,
                 }),
+                Sli::Increments {
+                    total,
+                    part,
+                    at_most,
+                    side,
+                } => measures.points.push(PointMeasure {
+                    slo: slo.id,
+                    rule: PointRule::Increments {
+                        at_most: at_most.map(Decimal::value),
+                        side: *side,
+                    },
+                    total: table.term(total),
+                    part: table.term(part),
+                }),
+                Sli::Level {
+                    selector,
+                    op,
+                    threshold,
+                } => measures.points.push(PointMeasure {
+                    slo: slo.id,
+                    rule: PointRule::Level {
+                        op: *op,
+                        threshold: threshold.value(),
+                    },
+                    total: table.term(selector),
+                    part: table.term(selector),
+                }),
             }
         }
         let mut implicit = Measures::default();
@@ -151,6 +240,14 @@ impl Matcher {
             masks: Masks::new(&self.conditions, &self.exclusion, batch),
         }
     }
+
+    /// Starts the evaluation of one batch of metric points.
+    pub fn points<'a>(&'a self, batch: &'a MetricBatch) -> PointView<'a> {
+        PointView {
+            batch,
+            masks: Masks::new(&self.conditions, &self.exclusion, batch),
+        }
+    }
 }
 
 /// Gives each distinct condition one index.
@@ -173,6 +270,14 @@ impl Interner {
             self.conditions.push(condition);
         }
         index
+    }
+
+    fn term(&mut self, selector: &PointSelector) -> Term {
+        Term {
+            metric: selector.metric.clone(),
+            instruments: selector.instruments.clone(),
+            conditions: self.intern_all(&selector.matches),
+        }
     }
 
     fn failed(&mut self, rule: &FailedRule) -> Bad {
@@ -256,6 +361,41 @@ impl RecordView<'_> {
             let is_part = self.masks.hold_all(&measure.part, row);
             is_part == (measure.side == Side::Bad)
         })
+    }
+}
+
+/// A batch of metric points seen through the definitions.
+#[derive(Debug)]
+pub struct PointView<'a> {
+    batch: &'a MetricBatch,
+    masks: Masks<'a>,
+}
+
+impl PointView<'_> {
+    /// Whether the exclusion rule leaves `row` out.
+    pub fn is_excluded(&self, row: usize) -> bool {
+        self.masks.is_excluded(row)
+    }
+
+    /// What `row` is to `measure`.
+    pub fn role(&mut self, measure: &PointMeasure, row: usize) -> Role {
+        let metric = self.batch.metric_of(row);
+        let mut selects =
+            |term: &Term| term.metric == metric.name && self.masks.hold_all(&term.conditions, row);
+        let (total, part) = (selects(&measure.total), selects(&measure.part));
+        let has_type = |term: &Term| term.instruments.contains(&metric.instrument);
+        Role {
+            total: total && has_type(&measure.total),
+            part: part && has_type(&measure.part),
+            mismatch: (total && !has_type(&measure.total)) || (part && !has_type(&measure.part)),
+        }
+    }
+}
+
+impl PointMeasure {
+    /// Whether it may select points of the metric called `name`.
+    pub fn reads(&self, name: &str) -> bool {
+        self.total.metric == name || self.part.metric == name
     }
 }
 

@@ -5,10 +5,11 @@
 
 use crate::items::ItemColumns;
 use arrow_buffer::ScalarBuffer;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// What kind of instrument the points of a metric come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Instrument {
     /// A value that is, such as a queue's length.
     Gauge,

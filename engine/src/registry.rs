@@ -20,6 +20,9 @@ pub use crate::source::LIVE_NANOS;
 pub const RESOURCES_MAX: usize = 100_000;
 /// Most SDKs (language and version) remembered per revision.
 const SDKS_MAX: usize = 4;
+/// A sender of metric points that was silent for this long is no longer live: exporters send every 60 s, and one export
+/// may be missed.
+pub const LIVE_METRICS_NANOS: u64 = 150 * NANOS_PER_SEC;
 /// Name of the service that stands for those beyond [`SERVICES_MAX`].
 pub const OVERFLOW_SERVICE: &str = "__overflow__";
 
@@ -28,9 +31,9 @@ pub const OVERFLOW_SERVICE: &str = "__overflow__";
 pub struct RevisionState {
     /// Who it is.
     pub revision: Revision,
-    /// Logical time of its first span.
+    /// Logical time of its first item.
     pub first_seen: Timestamp,
-    /// Logical time of its last span.
+    /// Logical time of its last item.
     pub last_seen: Timestamp,
     /// How its telemetry arrives, by signal.
     sources: BTreeMap<Signal, SourceState>,
@@ -53,12 +56,32 @@ impl RevisionState {
             last_seen: self.last_seen,
             spans_last_minute: spans.map_or(0, |row| row.items_last_minute),
             instances,
-            is_live: now.since(self.last_seen) <= LIVE_NANOS,
+            is_live: now.since(self.last_seen) <= self.live_nanos(),
             is_known_good,
             lag_secs: lag.map_or(0.0, |nanos| nanos as f64 / NANOS_PER_SEC as f64),
             sdks: self.sdks.iter().cloned().collect(),
             sources,
         }
+    }
+}
+
+impl RevisionState {
+    /// How long it may be silent and still count as live.
+    fn live_nanos(&self) -> u64 {
+        let sends_only_points = self.sources.keys().all(|signal| *signal == Signal::Metrics);
+        live_nanos(if sends_only_points {
+            Signal::Metrics
+        } else {
+            Signal::Traces
+        })
+    }
+}
+
+/// How long a sender of a signal may be silent and still count as live, ns.
+const fn live_nanos(signal: Signal) -> u64 {
+    match signal {
+        Signal::Metrics => LIVE_METRICS_NANOS,
+        Signal::Traces | Signal::Logs => LIVE_NANOS,
     }
 }
 
@@ -186,7 +209,7 @@ impl Registry {
     /// Returns the revisions that left.
     pub fn expire(&mut self, now: Timestamp) -> Vec<(ServiceId, RevisionId)> {
         self.resources
-            .retain(|_, resource| now.since(resource.last_seen) <= LIVE_NANOS);
+            .retain(|(_, signal), resource| now.since(resource.last_seen) <= live_nanos(*signal));
         let mut gone = Vec::new();
         for (id, service) in &mut self.services {
             while service.revisions.len() > REVISIONS_MAX {

@@ -3,8 +3,10 @@
 use crate::hash::blake3_128;
 use crate::identity::{ServiceId, ServiceKey};
 use crate::items::Signal;
+use crate::metric::Instrument;
 use crate::time::NANOS_PER_SEC;
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// Denominator of [`Ratio`]: parts per billion, so that `0.999` and `99.9` % are exact.
@@ -115,6 +117,98 @@ pub enum Side {
     Bad,
 }
 
+impl Side {
+    /// The name in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Bad => "bad",
+        }
+    }
+}
+
+/// A decimal of a definition as the nearest double. Thresholds are compared as doubles, so a threshold written `0.3` is
+/// the bucket bound that a sender wrote `0.3`; never NaN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Decimal {
+    bits: u64,
+}
+
+impl Decimal {
+    /// Of `value`; -0 reads as 0, NaN as 0.
+    pub fn new(value: f64) -> Self {
+        let value = if value.is_nan() || value == 0.0 {
+            0.0
+        } else {
+            value
+        };
+        Self {
+            bits: value.to_bits(),
+        }
+    }
+
+    /// The double.
+    pub const fn value(self) -> f64 {
+        f64::from_bits(self.bits)
+    }
+}
+
+/// How a value is compared with a threshold, for it to be good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Op {
+    /// At most: `lte`.
+    AtMost,
+    /// Less than: `lt`.
+    Below,
+    /// At least: `gte`.
+    AtLeast,
+    /// More than: `gt`.
+    Above,
+}
+
+impl Op {
+    /// The name in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AtMost => "lte",
+            Self::Below => "lt",
+            Self::AtLeast => "gte",
+            Self::Above => "gt",
+        }
+    }
+
+    /// In words, before the threshold.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::AtMost => "at most",
+            Self::Below => "below",
+            Self::AtLeast => "at least",
+            Self::Above => "above",
+        }
+    }
+
+    /// Whether a value that compares so to the threshold is good.
+    pub const fn holds(self, order: Ordering) -> bool {
+        match self {
+            Self::AtMost => order.is_le(),
+            Self::Below => order.is_lt(),
+            Self::AtLeast => order.is_ge(),
+            Self::Above => order.is_gt(),
+        }
+    }
+}
+
+/// Which metric points an SLI looks at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PointSelector {
+    /// Metric name as sent.
+    pub metric: String,
+    /// Types the points may have, sorted; a point of another one makes the SLO a type mismatch.
+    pub instruments: Vec<Instrument>,
+    /// All must hold.
+    pub matches: Vec<AttributeMatch>,
+}
+
 /// What is measured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Sli {
@@ -142,14 +236,44 @@ pub enum Sli {
         /// The side that `part` says.
         side: Side,
     },
+    /// Counted metrics: counters, and the counts of histograms. Increments are events, at the time of their point.
+    Increments {
+        /// All events.
+        total: PointSelector,
+        /// The events on `side`.
+        part: PointSelector,
+        /// Of a histogram's events only those up to this value, in the metric's own unit, are on `side`.
+        at_most: Option<Decimal>,
+        /// The side that `part` says.
+        side: Side,
+    },
+    /// Points of gauges: each is an event, good when its value compares so to the threshold.
+    Level {
+        /// The points.
+        selector: PointSelector,
+        /// How a good value compares.
+        op: Op,
+        /// The threshold, in the metric's own unit.
+        threshold: Decimal,
+    },
 }
 
 impl Sli {
+    /// The types that its metric points may have; empty when it is not measured from metrics.
+    pub fn instruments(&self) -> &[Instrument] {
+        match self {
+            Self::Increments { total, .. } => &total.instruments,
+            Self::Level { selector, .. } => &selector.instruments,
+            Self::Availability { .. } | Self::Latency { .. } | Self::Records { .. } => &[],
+        }
+    }
+
     /// The signal it is measured from.
     pub const fn signal(&self) -> Signal {
         match self {
             Self::Availability { .. } | Self::Latency { .. } => Signal::Traces,
             Self::Records { .. } => Signal::Logs,
+            Self::Increments { .. } | Self::Level { .. } => Signal::Metrics,
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::gate::answer::{Answer, ServiceGate};
 use crate::identity::{Revision, RevisionId, ServiceId, ServiceKey};
 use crate::input::{Gap, Problem};
 use crate::items::Signal;
+use crate::metric::Instrument;
 use crate::slo::{Severity, Sli, Slo, SloId};
 use crate::source::{Sampling, SourceRow};
 use crate::standing::Standings;
@@ -107,6 +108,32 @@ pub struct Point {
     pub counts: Counts,
 }
 
+/// A metric SLO whose metric arrives with another type than its definition declares: TYPE_MISMATCH.
+///
+/// Points of a wrong type are never counted, those of a declared type always. It holds from the first wrong point until
+/// a right one comes and no wrong one has come for 3 min; while it holds the SLO's windows are incomplete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TypeMismatch {
+    /// The type that arrives.
+    pub arriving: Instrument,
+    /// Logical time of the first such point.
+    pub since: Timestamp,
+    /// Logical time of the last one.
+    pub last: Timestamp,
+}
+
+impl TypeMismatch {
+    /// What is wrong, and how to mend it.
+    pub fn words(&self, slo: &Slo) -> String {
+        let declared: Vec<&str> = slo.sli.instruments().iter().map(|one| one.name()).collect();
+        format!(
+            "TYPE_MISMATCH: its metric is declared as {} and arrives as {}, which is not counted; declare what is sent, or send what is declared",
+            declared.join(" or "),
+            self.arriving.name()
+        )
+    }
+}
+
 /// One SLO as published.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SloRow {
@@ -132,6 +159,10 @@ pub struct SloRow {
     pub last_event: Timestamp,
     /// True when no event arrived for 5 min: the state is carried.
     pub is_stale: bool,
+    /// Bad events of the period that may be good: a histogram's bucket holds the threshold. The measurement error.
+    pub in_doubt: u64,
+    /// That its metric has another type than declared.
+    pub mismatch: Option<TypeMismatch>,
     /// Slices, newest revision first.
     pub slices: Vec<SliceRow>,
     /// Per-minute points of the last 6 h for the charts, oldest first; shared while unchanged.

@@ -289,6 +289,16 @@ fn one_slo(row: &SloRow) -> Vec<Sample> {
             row.period.bad as f64,
         ),
         gauge(
+            "tidegate_slo_events_in_doubt",
+            "Bad events of the period that may be good: a histogram's bucket holds the threshold",
+            row.in_doubt as f64,
+        ),
+        gauge(
+            "tidegate_slo_type_mismatch",
+            "1 while the SLO's metric arrives with another type than declared, which is not counted",
+            f64::from(u8::from(row.mismatch.is_some())),
+        ),
+        gauge(
             "tidegate_slo_alert_firing",
             "1 while the SLO's alert fires",
             f64::from(u8::from(

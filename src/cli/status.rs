@@ -71,6 +71,9 @@ impl StatusArgs {
                 ));
             }
         }
+        for line in &status.type_mismatch {
+            say(short(line));
+        }
         for problem in &status.problems {
             say(format!(
                 "{}: {}: {}: {}",

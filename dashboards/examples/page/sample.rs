@@ -303,6 +303,8 @@ fn slo(case: &Case<'_>, identities: &[Identity]) -> SloRow {
         observed_since: before(MINUTES),
         last_event: NOW,
         is_stale: case.versions == [""],
+        in_doubt: 0,
+        mismatch: None,
         slices: identities
             .iter()
             .map(|identity| SliceRow {

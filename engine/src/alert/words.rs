@@ -2,7 +2,7 @@
 
 use crate::budget::Budget;
 use crate::burn_rate::burn;
-use crate::slo::{BurnTier, Ratio, Sli, Slo};
+use crate::slo::{BurnTier, Ratio, Side, Sli, Slo};
 use crate::snapshot::Counts;
 
 /// A revision stands out when it fails at least so many times more often than all others together.
@@ -74,6 +74,23 @@ impl Story<'_> {
                 threshold_nanos, ..
             } => format!("of requests took longer than {}", nanos(*threshold_nanos)),
             Sli::Records { .. } => "of records were bad".to_owned(),
+            Sli::Increments {
+                at_most: Some(most),
+                side: Side::Good,
+                part,
+                ..
+            } => format!("of {} were above {}", part.metric, most.value()),
+            Sli::Increments { total, .. } => format!("of {} were bad", total.metric),
+            Sli::Level {
+                selector,
+                op,
+                threshold,
+            } => format!(
+                "of the points of {} were not {} {}",
+                selector.metric,
+                op.words(),
+                threshold.value()
+            ),
         };
         let fast = |counts| burn(counts, self.slo.target).map_or_else(|| "?".to_owned(), factor);
         format!(

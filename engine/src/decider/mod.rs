@@ -108,6 +108,13 @@ impl Decider {
             self.discovered(discovery);
         }
         self.slos.apply(self.now, &delta.sli);
+        for (slo, mismatch) in self.slos.note(self.now, &delta.doubts, &delta.instruments) {
+            let text = match mismatch {
+                Some(mismatch) => format!("{}: {}", slo.name, mismatch.words(&slo)),
+                None => format!("{}: its metric has the declared type again", slo.name),
+            };
+            self.event("slo.type_mismatch", &slo.service.name, text);
+        }
         self.gate.apply(self.now, delta);
         self.traffic.apply(self.now, delta);
     }
@@ -125,7 +132,7 @@ impl Decider {
                 self.event(
                     "service.first_seen",
                     &key.name,
-                    "first span of this service".to_owned(),
+                    "first item of this service".to_owned(),
                 );
             }
             Discovery::Revision(id, revision) => {
@@ -137,9 +144,9 @@ impl Decider {
                 };
                 let text = match state.revision.value.as_str() {
                     "" => {
-                        "first span of a revision that nothing names: REVISION_UNKNOWN".to_owned()
+                        "first item of a revision that nothing names: REVISION_UNKNOWN".to_owned()
                     }
-                    _ => format!("first span of revision {}", state.revision.label()),
+                    _ => format!("first item of revision {}", state.revision.label()),
                 };
                 let name = service.key.name.clone();
                 self.event("revision.first_seen", &name, text);

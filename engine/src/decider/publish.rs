@@ -148,7 +148,7 @@ fn budget_facts(now: Timestamp, rows: &[&Arc<SloRow>]) -> BudgetFacts {
             Sli::Latency {
                 threshold_nanos, ..
             } => Some(threshold_nanos),
-            Sli::Availability { .. } | Sli::Records { .. } => None,
+            _ => None,
         })
         .min();
     facts.page_alert = rows.iter().find_map(|row| {

@@ -45,6 +45,23 @@ impl ItemKey {
     }
 }
 
+impl ItemKey {
+    /// The key of a metric point by its stream and times; `value` tells points apart that claim the same ones.
+    pub(super) fn of_point(seed: HashSeed, stream: u128, times: (u64, u64), value: u64) -> Self {
+        let mut bytes = [0u8; 32];
+        bytes[..16].copy_from_slice(&stream.to_le_bytes());
+        bytes[16..24].copy_from_slice(&times.0.to_le_bytes());
+        bytes[24..].copy_from_slice(&times.1.to_le_bytes());
+        let ids = seed.fingerprint(&bytes).max(1);
+        bytes[..8].copy_from_slice(&value.to_le_bytes());
+        bytes[8..16].copy_from_slice(b"a point\0");
+        Self {
+            ids,
+            content: seed.fingerprint(&bytes),
+        }
+    }
+}
+
 /// Content of every record's key: it keeps records and spans apart in the one table.
 const RECORDS: u64 = u64::from_le_bytes(*b"records\0");
 

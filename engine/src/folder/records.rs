@@ -86,6 +86,7 @@ impl Folder {
                 revision: writer.identity.revision.id,
                 events,
                 unit: None,
+                placed: Vec::new(),
             };
             self.put_aside(batch.shard[row], time, key, held);
         } else {

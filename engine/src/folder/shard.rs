@@ -2,6 +2,7 @@
 
 use super::generations::Generations;
 use super::keys::{ItemKey, Keys};
+use super::streams::{Placed, Streams};
 use super::units::{Unit, Units};
 use super::{FolderLimits, WINDOW_NANOS};
 use crate::hash::SHARDS;
@@ -11,7 +12,7 @@ use crate::slo::SloId;
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 
-/// A span or record of the future: all that will be counted of it, decided when it came.
+/// An item of the future: all that will be counted of it, decided when it came.
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) signal: Signal,
@@ -21,6 +22,8 @@ pub(super) struct Held {
     pub(super) events: Vec<(SloId, bool)>,
     /// Its unit and the unit's key, when it is an entry span.
     pub(super) unit: Option<(u64, Unit)>,
+    /// What it adds to streams, when it is a metric point.
+    pub(super) placed: Vec<Placed>,
 }
 
 /// The state of one shard.
@@ -29,6 +32,8 @@ pub(super) struct Shard {
     pub(super) keys: Generations<Keys>,
     pub(super) units: Generations<Units>,
     held: BTreeMap<(Timestamp, ItemKey), Held>,
+    /// Streams of metric SLIs.
+    pub(super) streams: Streams,
     /// Generation of the last flush; `None` before the first.
     generation: Option<u64>,
 }
@@ -73,6 +78,9 @@ impl Shard {
         let steps = generation.saturating_sub(last);
         self.generation = Some(generation.max(last));
         let evicted = self.keys.advance(steps, now) + self.units.advance(steps, now);
+        if steps > 0 {
+            self.streams.expire(now);
+        }
         (steps, evicted)
     }
 }

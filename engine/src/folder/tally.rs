@@ -3,10 +3,14 @@
 use super::arms::Arms;
 use super::units::{LATENCY_UNKNOWN, Unit};
 use crate::anomaly;
-use crate::delta::{Counter, Delta, Fate, ResourceDelta, RouteName, SliDelta, UnitDelta, UnitKey};
+use crate::delta::{
+    Counter, Delta, DoubtDelta, Fate, InstrumentDelta, ResourceDelta, RouteName, SliDelta,
+    UnitDelta, UnitKey,
+};
 use crate::hash::FixedMap;
 use crate::identity::{RevisionId, ServiceId, ServiceKey};
 use crate::items::Signal;
+use crate::metric::Instrument;
 use crate::slo::{Slo, SloId};
 use crate::time::{NANOS_PER_SEC, Timestamp};
 use std::collections::BTreeMap;
@@ -41,6 +45,8 @@ pub(super) struct Tally {
     /// (units, failed) by packed key.
     units: FixedMap<u128, (i64, i64)>,
     resources: FixedMap<(u128, Signal), ResourceDelta>,
+    doubts: FixedMap<(SloId, u64), i64>,
+    instruments: FixedMap<SloId, InstrumentDelta>,
     implicit: FixedMap<ServiceId, SloId>,
     routes: BTreeMap<(ServiceId, u16), String>,
     /// Which [`NAMES_EVERY_NANOS`] names were told last.
@@ -74,14 +80,42 @@ impl Tally {
     /// Counts one event.
     #[inline]
     pub(super) fn event(&mut self, series: u32, second: u64, bad: bool) {
+        self.events(series, second, i64::from(!bad), i64::from(bad));
+    }
+
+    /// Counts changes in good and bad events.
+    #[inline]
+    pub(super) fn events(&mut self, series: u32, second: u64, good: i64, bad: i64) {
         let last = self.series[series as usize].last as usize;
         let at = match self.cells.get(last) {
             Some(cell) if cell.second == second => last,
             _ => self.cell(series, second),
         };
         let cell = &mut self.cells[at];
-        cell.good += i64::from(!bad);
-        cell.bad += i64::from(bad);
+        cell.good = cell.good.saturating_add(good);
+        cell.bad = cell.bad.saturating_add(bad);
+    }
+
+    /// Counts events whose side is not known.
+    pub(super) fn doubt(&mut self, slo: SloId, second: u64, events: i64) {
+        if events != 0 {
+            let cell = self.doubts.entry((slo, second)).or_default();
+            *cell = cell.saturating_add(events);
+        }
+    }
+
+    /// Takes note of the type that a point selected by `slo` had.
+    pub(super) fn instrument(&mut self, slo: SloId, instrument: Instrument, is_right: bool) {
+        let row = self.instruments.entry(slo).or_insert(InstrumentDelta {
+            slo,
+            wrong: None,
+            right: false,
+        });
+        if is_right {
+            row.right = true;
+        } else {
+            row.wrong = Some(row.wrong.map_or(instrument, |known| known.min(instrument)));
+        }
     }
 
     fn cell(&mut self, series: u32, second: u64) -> usize {
@@ -161,6 +195,16 @@ impl Tally {
         let mut delta = Delta {
             resources: self.resources.drain().map(|(_, row)| row).collect(),
             sli: self.cells.iter().map(|cell| self.sli(cell)).collect(),
+            doubts: self
+                .doubts
+                .drain()
+                .map(|((slo, second), events)| DoubtDelta {
+                    slo,
+                    second,
+                    events,
+                })
+                .collect(),
+            instruments: self.instruments.drain().map(|(_, row)| row).collect(),
             units: self.take_units(arms),
             routes: self.take_routes(now),
             counters: self.counters.take(),

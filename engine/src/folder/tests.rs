@@ -1,6 +1,7 @@
 //! The folder against a naive recount, and its independence of order, batching, duplication and sharding.
 
 mod model;
+mod points;
 mod records;
 
 use super::*;

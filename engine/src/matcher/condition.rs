@@ -3,6 +3,7 @@
 use super::pattern::Patterns;
 use crate::items::{AttributeColumn, ColumnData, ItemColumns, ValueKind, ValueTable};
 use crate::log_record::{Bodies, LogBatch};
+use crate::metric::MetricBatch;
 use crate::slo::AttributeMatch;
 use crate::span::SpanBatch;
 use arrow_buffer::{BooleanBuffer, ScalarBuffer};
@@ -35,6 +36,16 @@ impl Rows for SpanBatch {
 
     fn field(&self, key: &str) -> Option<Field<'_>> {
         (key == "name").then_some(Field::Text(&self.names, &self.name))
+    }
+}
+
+impl Rows for MetricBatch {
+    fn items(&self) -> &ItemColumns {
+        &self.items
+    }
+
+    fn field(&self, _key: &str) -> Option<Field<'_>> {
+        None
     }
 }
 

@@ -65,6 +65,7 @@ impl Slot {
         }
         let is_over = |burns: bool, tally: Tally, secs| {
             !burns
+                && self.mismatch.is_none()
                 && tally.counts().total() > 0
                 && coverage.is_complete((self.slo.service_id, self.slo.sli.signal()), secs)
         };

@@ -15,6 +15,11 @@ use std::collections::BTreeMap;
 const TAIL_SECS_MAX: u64 = 75;
 const TAIL_SECS_MIN: u64 = 10;
 
+/// Metric points come every 60 s at best, so that much of any window's end may be missing; of longer windows what an
+/// instance that missed one export may hold back.
+const METRICS_TAIL_SECS_MIN: u64 = 75;
+const METRICS_TAIL_SECS_MAX: u64 = 165;
+
 /// What is known about the completeness of counts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Coverage<'a> {
@@ -36,7 +41,11 @@ impl Coverage<'_> {
         let Some(&watermark) = self.watermarks.get(&(service, signal)) else {
             return false;
         };
-        let tail = (window_secs / 4).clamp(TAIL_SECS_MIN, TAIL_SECS_MAX);
+        let (least, most) = match signal {
+            Signal::Metrics => (METRICS_TAIL_SECS_MIN, METRICS_TAIL_SECS_MAX),
+            Signal::Traces | Signal::Logs => (TAIL_SECS_MIN, TAIL_SECS_MAX),
+        };
+        let tail = (window_secs / 4).clamp(least, most);
         let start = Timestamp::from_secs(window_start(self.now.secs(), window_secs));
         let is_whole = |gap: &Gap| gap.to <= start || gap.from > self.now;
         self.now.since(watermark) <= tail * NANOS_PER_SEC && self.gaps.iter().all(is_whole)

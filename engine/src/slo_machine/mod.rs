@@ -16,6 +16,7 @@
 
 mod alerting;
 mod coverage;
+mod doubts;
 mod queue;
 mod row;
 pub mod slices;
@@ -26,12 +27,12 @@ mod tests;
 pub use crate::alert::{AlertChange, AlertTransition};
 
 use crate::budget::Budget;
-use crate::delta::SliDelta;
+use crate::delta::{DoubtDelta, InstrumentDelta, SliDelta};
 use crate::identity::{RevisionId, ServiceId, ServiceKey};
 use crate::input::Gap;
 use crate::items::Signal;
 use crate::slo::{Definitions, Slo, SloId};
-use crate::snapshot::{AlertRow, SloRow};
+use crate::snapshot::{AlertRow, SloRow, TypeMismatch};
 use crate::time::{NANOS_PER_SEC, Timestamp};
 use coverage::Coverage;
 use queue::Queue;
@@ -198,6 +199,38 @@ impl SloMachine {
                 self.defer(later);
             }
         }
+    }
+
+    /// Counts what beside good and bad events is said of SLOs: which of them are in doubt, and what types arrive.
+    /// Returns the SLOs whose type mismatch began or ended.
+    pub fn note(
+        &mut self,
+        now: Timestamp,
+        doubts: &[DoubtDelta],
+        types: &[InstrumentDelta],
+    ) -> Vec<(Arc<Slo>, Option<TypeMismatch>)> {
+        for group in doubts.chunk_by(|left, right| left.slo == right.slo) {
+            if let Some(&at) = group.first().and_then(|first| self.index.get(&first.slo)) {
+                self.slots[at].count_doubts(now.secs(), group);
+                self.rows_due.push(at);
+            }
+        }
+        let mut changed = Vec::new();
+        for seen in types {
+            let Some(&at) = self.index.get(&seen.slo) else {
+                continue;
+            };
+            let slot = &mut self.slots[at];
+            let before = slot.mismatch;
+            slot.see_types(now, seen);
+            if slot.mismatch != before {
+                self.rows_due.push(at);
+            }
+            if slot.mismatch.is_some() != before.is_some() {
+                changed.push((Arc::clone(&slot.slo), slot.mismatch));
+            }
+        }
+        changed
     }
 
     fn defer(&mut self, deltas: Vec<SliDelta>) {

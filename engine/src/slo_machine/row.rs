@@ -32,6 +32,8 @@ impl Slot {
             observed_since: Timestamp::from_secs(first),
             last_event: Timestamp::from_secs(last),
             is_stale: self.is_stale(now.secs()),
+            in_doubt: self.doubts.in_doubt(),
+            mismatch: self.mismatch,
             slices: self.slices.rows(target),
             history: Arc::clone(&self.history),
         }

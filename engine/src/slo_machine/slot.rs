@@ -2,14 +2,15 @@
 
 use super::SloFacts;
 use super::coverage::Coverage;
+use super::doubts::Doubts;
 use super::slices::{SLICE_WINDOWS, Slices};
 use crate::alert::{Alert, AlertTransition, Step};
 use crate::budget::Budget;
-use crate::delta::SliDelta;
+use crate::delta::{DoubtDelta, InstrumentDelta, SliDelta};
 use crate::ring::{Ring, Tally, WINDOW_SECS_MAX, WindowAt, window_start};
 use crate::slo::Slo;
-use crate::snapshot::{AlertRow, Point, SloRow};
-use crate::time::Timestamp;
+use crate::snapshot::{AlertRow, Point, SloRow, TypeMismatch};
+use crate::time::{NANOS_PER_SEC, Timestamp};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -18,6 +19,9 @@ use std::sync::Arc;
 const SHOWN_WINDOWS: [u64; 3] = SLICE_WINDOWS;
 /// Silence after which a state is carried, s.
 const STALE_SECS: u64 = 300;
+
+/// A type mismatch ends when no point of a wrong type came for so long: three exports.
+const MISMATCH_NANOS: u64 = 180 * NANOS_PER_SEC;
 
 /// Seconds of one group of deltas that are looked at for joining revisions.
 const JOINED_MAX: usize = 8;
@@ -66,6 +70,8 @@ pub(super) struct Slot {
     pub(super) slices: Slices,
     /// First and last event second; `None` before the first event.
     pub(super) observed: Option<(u64, u64)>,
+    pub(super) doubts: Doubts,
+    pub(super) mismatch: Option<TypeMismatch>,
     #[serde(skip)]
     row: Option<Arc<SloRow>>,
     #[serde(skip)]
@@ -88,6 +94,8 @@ impl Slot {
             alert,
             slices: Slices::default(),
             observed: None,
+            doubts: Doubts::default(),
+            mismatch: None,
             row: None,
             row_at: now,
             was_stale: true,
@@ -112,6 +120,7 @@ impl Slot {
         self.observed = self
             .observed
             .map(|(first, last)| (first.max(kept.min(last)), last));
+        self.doubts.reshape(window_of(slo.period_secs));
         self.plan = Plan::of(slo, &self.ring);
         self.alert.set_tiers(&slo.tiers);
         self.slo = Arc::new(slo.clone());
@@ -148,6 +157,29 @@ impl Slot {
         }
     }
 
+    /// Counts events whose side is not known.
+    pub(super) fn count_doubts(&mut self, now: u64, deltas: &[DoubtDelta]) {
+        self.doubts
+            .count(now, window_of(self.slo.period_secs), deltas);
+    }
+
+    /// Takes note of the types that its points had.
+    pub(super) fn see_types(&mut self, now: Timestamp, seen: &InstrumentDelta) {
+        if let Some(arriving) = seen.wrong {
+            let since = self.mismatch.map_or(now, |known| known.since);
+            self.mismatch = Some(TypeMismatch {
+                arriving,
+                since,
+                last: now,
+            });
+        } else if seen.right
+            && let Some(known) = self.mismatch
+            && now.since(known.last) > MISMATCH_NANOS
+        {
+            self.mismatch = None;
+        }
+    }
+
     /// Slides the windows to `now` and moves the alert.
     pub(super) fn visit(
         &mut self,
@@ -157,6 +189,7 @@ impl Slot {
     ) -> Visit {
         let now = coverage.now;
         let slid = self.ring.advance(now.secs());
+        self.doubts.advance(now.secs());
         let step = self.step(coverage);
         if step != Step::Same {
             self.slices.settle(now.secs(), slices);

@@ -14,7 +14,9 @@
 pub mod alerts;
 pub mod load;
 pub mod openslo;
+mod points;
 pub mod reader;
+mod records;
 pub mod show;
 pub mod sli;
 pub mod slo;

@@ -1,6 +1,7 @@
-//! OpenSLO indicators to [`Sli`]: which spans are events, and which of them are bad.
+//! OpenSLO indicators to [`Sli`]: which items are events, and which of them are bad.
 //!
-//! A span source is `metricSource: {type: tidegate-spans, spec: {kind, match, failed}}`:
+//! What is measured is said by the type of the metric source: spans (here), metric points (`points`) or log
+//! records (`records`); `good` or `bad` and `total` are of the same type. A span source is `metricSource: {type: tidegate-spans, spec: {kind, match, failed}}`:
 //!
 //! | field | value | default |
 //! |---|---|---|
@@ -13,12 +14,18 @@
 //! makes them bad (or good), either by more `match` entries or by `failed`.
 
 use super::openslo::Objects;
-use super::reader::{Field, Fields};
-use engine::slo::{AttributeMatch, FailedRule, Sli, SpanSelector};
+use super::points::PointSource;
+use super::reader::{Field, Fields, nearest};
+use super::records::RecordSource;
+use engine::slo::{AttributeMatch, FailedRule, PointSelector, Side, Sli, SpanSelector};
 use engine::span::kind;
 
-/// Source type of spans.
+/// Source types.
 pub const SPANS: &str = "tidegate-spans";
+/// See `points`.
+pub const METRICS: &str = "tidegate-metrics";
+/// See `records`.
+pub const LOGS: &str = "tidegate-logs";
 /// Most attributes in one `match`, and most patterns for one attribute.
 const MATCHES_MAX: usize = 64;
 
@@ -28,7 +35,9 @@ pub enum Indicator {
     /// A ratio, complete.
     Ratio(Sli),
     /// A latency; the objective's `op` and `value` say how long is good.
-    Threshold(SpanSelector),
+    Latency(SpanSelector),
+    /// A metric; the objective's `op` and `value` say which values are good.
+    Points(PointSelector),
 }
 
 impl Indicator {
@@ -64,15 +73,26 @@ fn read_threshold(field: &Field<'_>, objects: &Objects<'_>) -> Option<Indicator>
     let mut fields = field.map()?;
     let source = fields.require("metricSource", "a metric source");
     fields.finish(false);
-    let source = Source::read(&source?, objects)?;
-    if let Some((failed, _)) = source.failed {
-        failed.error(
-            "expected no `failed` in a latency indicator, got one: slow spans are the bad ones",
-            "use `match` to choose which spans are measured",
-        );
-        return None;
+    match Source::read(&source?, objects)? {
+        Source::Spans(source) => {
+            if let Some((failed, _)) = source.failed {
+                failed.error(
+                    "expected no `failed` in a latency indicator, got one: slow spans are the bad ones",
+                    "use `match` to choose which spans are measured",
+                );
+                return None;
+            }
+            Some(Indicator::Latency(source.selector()))
+        }
+        Source::Points(source) => source.into_threshold().map(Indicator::Points),
+        Source::Records(source) => {
+            source.field.error(
+                "expected spans or metrics in a thresholdMetric, got log records: they are counted, not measured",
+                "use `ratioMetric` with `total` and `bad`",
+            );
+            None
+        }
     }
-    Some(Indicator::Threshold(source.selector()))
 }
 
 fn read_ratio(field: &Field<'_>, objects: &Objects<'_>) -> Option<Sli> {
@@ -116,11 +136,23 @@ fn read_ratio(field: &Field<'_>, objects: &Objects<'_>) -> Option<Sli> {
     };
     // Read before giving up on `total`, so that the problems of both are shown at once.
     let part = Source::of_side(&side, objects);
-    reduce(&total?, &part?, is_good)
+    let said = if is_good { Side::Good } else { Side::Bad };
+    match (total?, part?) {
+        (Source::Spans(total), Source::Spans(part)) => reduce(&total, &part, is_good),
+        (Source::Points(total), Source::Points(part)) => total.into_ratio(part, said),
+        (Source::Records(total), Source::Records(part)) => total.into_ratio(part, said),
+        _ => {
+            side.error(
+                "expected the same type of metric source as in `total`, got another",
+                "measure both from spans, both from metrics or both from logs",
+            );
+            None
+        }
+    }
 }
 
 /// `total`'s selector, and what `good` or `bad` adds to it, as one availability SLI.
-fn reduce(total: &Source<'_>, part: &Source<'_>, is_good: bool) -> Option<Sli> {
+fn reduce(total: &SpanSource<'_>, part: &SpanSource<'_>, is_good: bool) -> Option<Sli> {
     let side = if is_good { "good" } else { "bad" };
     if let Some((failed, _)) = &total.failed {
         failed.error(
@@ -187,23 +219,14 @@ fn reduce(total: &Source<'_>, part: &Source<'_>, is_good: bool) -> Option<Sli> {
     })
 }
 
-/// A span source as written.
-struct Source<'a> {
-    field: Field<'a>,
-    kinds: Vec<u8>,
-    kinds_given: bool,
-    matches: Vec<AttributeMatch>,
-    failed: Option<(Field<'a>, FailedRule)>,
+/// A metric source as written.
+enum Source<'a> {
+    Spans(SpanSource<'a>),
+    Points(PointSource<'a>),
+    Records(RecordSource<'a>),
 }
 
 impl<'a> Source<'a> {
-    fn selector(&self) -> SpanSelector {
-        SpanSelector {
-            kinds: self.kinds.clone(),
-            matches: self.matches.clone(),
-        }
-    }
-
     /// Reads `good`, `bad` or `total`: a map that holds one `metricSource`.
     fn of_side(side: &Field<'a>, objects: &Objects<'a>) -> Option<Self> {
         let mut fields = side.map()?;
@@ -224,42 +247,60 @@ impl<'a> Source<'a> {
             None => match named {
                 Some(name) => (field.clone(), name),
                 None => {
-                    let (what, hint) = (format!("expected `type: {SPANS}`, got no `type`"), "");
-                    field.error(what, hint);
+                    let what = format!("expected `type: {SPANS}`, got no `type`");
+                    field.error(what, format!("or `{METRICS}`, or `{LOGS}`"));
                     return None;
                 }
             },
         };
         match name {
-            SPANS => Self::read_spec(&spec?),
-            "tidegate-metrics" | "tidegate-logs" => {
-                at.later(
-                    &format!("the metric source `{name}`"),
-                    format!("today: `{SPANS}`"),
-                );
-                None
-            }
+            SPANS => SpanSource::read(&spec?).map(Self::Spans),
+            METRICS => PointSource::read(&spec?).map(Self::Points),
+            LOGS => RecordSource::read(&spec?).map(Self::Records),
             "Prometheus" | "prometheus" => {
                 at.later(
                     &format!("PromQL (the metric source `{name}`)"),
                     format!(
-                        "measure the requests themselves: `type: {SPANS}` with `spec: {{kind, match, failed}}`"
+                        "measure the requests themselves: `type: {SPANS}` with `spec: {{kind, match, failed}}`, or `{METRICS}`"
                     ),
                 );
                 None
             }
             other => {
                 let shown = super::yaml::shorten(other);
+                let known = [SPANS, METRICS, LOGS];
+                let hint = match nearest(other, &known) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("write `type: {SPANS}`, `{METRICS}` or `{LOGS}`"),
+                };
                 at.later(
-                    &format!("the metric source `{shown}`; today Tidegate measures spans"),
-                    format!("write `type: {SPANS}` with `spec: {{kind, match, failed}}`"),
+                    &format!("the metric source `{shown}`; today Tidegate measures what it receives itself: spans, metrics and logs"),
+                    hint,
                 );
                 None
             }
         }
     }
+}
 
-    fn read_spec(spec: &Field<'a>) -> Option<Self> {
+/// A span source as written.
+struct SpanSource<'a> {
+    field: Field<'a>,
+    kinds: Vec<u8>,
+    kinds_given: bool,
+    matches: Vec<AttributeMatch>,
+    failed: Option<(Field<'a>, FailedRule)>,
+}
+
+impl<'a> SpanSource<'a> {
+    fn selector(&self) -> SpanSelector {
+        SpanSelector {
+            kinds: self.kinds.clone(),
+            matches: self.matches.clone(),
+        }
+    }
+
+    fn read(spec: &Field<'a>) -> Option<Self> {
         let mut fields = spec.map()?;
         let kind = fields.get("kind");
         let matches = fields.get("match");

@@ -6,7 +6,10 @@ use super::reader::{Field, Fields, nearest};
 use super::sli::Indicator;
 use super::values;
 use engine::identity::{ServiceId, ServiceKey};
-use engine::slo::{Maturity, NoDataPolicy, Ratio, ServicePolicy, Sli, Slo, SloId};
+use engine::metric::Instrument;
+use engine::slo::{
+    Maturity, NoDataPolicy, Op, PointSelector, Ratio, ServicePolicy, Side, Sli, Slo, SloId,
+};
 use std::collections::BTreeMap;
 
 /// Period of an SLO that names none, s.
@@ -446,11 +449,14 @@ fn read_objective(
             }
             Some(sli.clone())
         }
-        Some(Indicator::Threshold(selector)) => read_threshold(item, op.as_ref(), value.as_ref())
+        Some(Indicator::Latency(selector)) => read_threshold(item, op.as_ref(), value.as_ref())
             .map(|threshold_nanos| Sli::Latency {
                 selector: selector.clone(),
                 threshold_nanos,
             }),
+        Some(Indicator::Points(selector)) => {
+            read_level(item, selector, op.as_ref(), value.as_ref())
+        }
     };
     let target = match (ratio, percent) {
         (Some(ratio), None) => values::target(&ratio),
@@ -536,4 +542,64 @@ fn read_threshold(
     let nanos = values::seconds_as_nanos(value)?;
     // Durations are whole nanoseconds: "less than v" is "at most v - 1 ns".
     Some(if exclusive? { nanos - 1 } else { nanos })
+}
+
+/// The SLI of a metric's `op` and `value`.
+fn read_level(
+    item: &Field<'_>,
+    selector: &PointSelector,
+    op: Option<&Field<'_>>,
+    value: Option<&Field<'_>>,
+) -> Option<Sli> {
+    let is_gauge = selector.instruments == [Instrument::Gauge];
+    let Some(op) = op else {
+        let all = if is_gauge {
+            "lte, lt, gte or gt"
+        } else {
+            "lte"
+        };
+        item.error(
+            format!("expected `op`: {all}, how a good value compares to `value`, got nothing"),
+            "",
+        );
+        return None;
+    };
+    let ops = [Op::AtMost, Op::Below, Op::AtLeast, Op::Above];
+    let word = op.text()?;
+    let Some(read) = ops.into_iter().find(|one| one.name() == word) else {
+        op.expected("`lte`, `lt`, `gte` or `gt`", "");
+        return None;
+    };
+    if !is_gauge && read != Op::AtMost {
+        op.error(
+            format!("expected `lte` of a histogram, got `{word}`: its buckets hold the events up to their bound"),
+            "write `op: lte`",
+        );
+        return None;
+    }
+    let Some(value) = value else {
+        item.error(
+            "expected `value`: what is compared with, in the metric's own unit, got nothing",
+            "",
+        );
+        return None;
+    };
+    let threshold = values::number(value)?;
+    if is_gauge {
+        return Some(Sli::Level {
+            selector: selector.clone(),
+            op: read,
+            threshold,
+        });
+    }
+    if threshold.value() <= 0.0 {
+        value.expected("a number above 0, in the metric's own unit", "");
+        return None;
+    }
+    Some(Sli::Increments {
+        total: selector.clone(),
+        part: selector.clone(),
+        at_most: Some(threshold),
+        side: Side::Good,
+    })
 }

@@ -5,6 +5,7 @@ mod budgets;
 mod meaning;
 mod mistakes;
 mod mutations;
+mod sources;
 
 use super::*;
 use engine::input::DefinitionsLoaded;

@@ -1,7 +1,8 @@
-//! Numbers and durations from their decimal text, exactly: no float is ever made of a target or a threshold.
+//! Numbers and durations from their decimal text, exactly: no float is made of a target or a latency. Thresholds of
+//! metrics are doubles, because what they are compared with is.
 
 use super::reader::Field;
-use engine::slo::{RATIO_ONE, Ratio};
+use engine::slo::{Decimal, RATIO_ONE, Ratio};
 
 /// Seconds in a minute, an hour, a day.
 const MINUTE: u64 = 60;
@@ -152,6 +153,25 @@ pub fn seconds_as_nanos(field: &Field<'_>) -> Option<u64> {
                 "a duration in seconds above 0, such as 0.3",
                 number_hint(text, outcome.err(), 9),
             );
+            None
+        }
+    }
+}
+
+/// A decimal such as `0.3` or `-5` as the nearest double: what a sender's bound or value of the same decimal is.
+pub fn number(field: &Field<'_>) -> Option<Decimal> {
+    let text = field.number_text()?;
+    let digits = text.trim_start_matches(['-', '+']);
+    let is_decimal = text.len() - digits.len() <= 1 && {
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        let are_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        !(whole.is_empty() && fraction.is_empty()) && are_digits(whole) && are_digits(fraction)
+    };
+    let value = text.parse::<f64>().ok().filter(|value| value.is_finite());
+    match value {
+        Some(value) if is_decimal => Some(Decimal::new(value)),
+        _ => {
+            field.expected("a number, such as 0.3", "write a plain decimal number");
             None
         }
     }

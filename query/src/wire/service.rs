@@ -7,7 +7,7 @@ use engine::delta::Counter;
 use engine::delta::Fate;
 use engine::input::Problem;
 use engine::items::Signal;
-use engine::snapshot::{EventRow, RevisionRow, ServiceRow, Snapshot};
+use engine::snapshot::{EventRow, RevisionRow, ServiceRow, SloRow, Snapshot};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -262,6 +262,8 @@ pub struct StatusBody {
     pub revision_unknown: Vec<String>,
     /// Errors and warnings of all sources, errors first, at most 100; `/v1/doctor` has all, with their fixes.
     pub findings: Vec<NoticeBody>,
+    /// SLOs whose metric arrives with another type than declared, in words.
+    pub type_mismatch: Vec<String>,
     /// Generation of the definitions in force.
     pub definitions_generation: u64,
     /// When they were loaded.
@@ -317,6 +319,7 @@ impl StatusBody {
             resources: status.resources,
             revision_unknown: revision_unknown(snapshot),
             findings: doctor::notices(snapshot),
+            type_mismatch: type_mismatch(snapshot),
             definitions_generation: status.definitions_generation,
             definitions_loaded_at: rfc3339(status.definitions_loaded_at),
             problems: status.problems.iter().map(Into::into).collect(),
@@ -338,6 +341,18 @@ impl StatusBody {
             },
         }
     }
+}
+
+fn type_mismatch(snapshot: &Snapshot) -> Vec<String> {
+    let words = |row: &SloRow| {
+        let words = row.mismatch?.words(&row.slo);
+        Some(format!(
+            "{} {}: {words}",
+            row.slo.service.name, row.slo.name
+        ))
+    };
+    let rows = snapshot.slos.values();
+    rows.filter_map(|row| words(row)).collect()
 }
 
 fn revision_unknown(snapshot: &Snapshot) -> Vec<String> {

@@ -126,10 +126,19 @@ pub struct SloBody {
     pub namespace: String,
     /// Environment.
     pub environment: String,
-    /// `availability` or `latency` (spans), `ratio` (records).
+    /// What it is measured from: `traces`, `metrics` or `logs`.
+    pub signal: String,
+    /// `availability` or `latency` of spans; `ratio` of counters, histograms or records; `threshold` of gauges and
+    /// histograms.
     pub kind: String,
     /// Latency threshold, s.
     pub threshold_seconds: Option<f64>,
+    /// Threshold of a metric's values, in its own unit.
+    pub threshold: Option<f64>,
+    /// How far the counts may be off, when a histogram's bucket holds the threshold.
+    pub measurement_error: Option<MeasurementErrorBody>,
+    /// Why nothing is counted: the metric arrives with another type than declared.
+    pub type_mismatch: Option<TypeMismatchBody>,
     /// Target, 0..1.
     pub target: f64,
     /// Period, s.
@@ -154,15 +163,68 @@ pub struct SloBody {
     pub budget_remaining: Option<f64>,
 }
 
+/// Events whose side cannot be told, because a histogram's bucket holds the threshold: they count as bad.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MeasurementErrorBody {
+    /// Bad events of the period that may be good.
+    pub events: u64,
+    /// Their share of all events of the period, 0..1.
+    pub ratio: f64,
+}
+
+impl MeasurementErrorBody {
+    fn of(row: &SloRow) -> Option<Self> {
+        (row.in_doubt > 0).then(|| Self {
+            events: row.in_doubt,
+            ratio: row.in_doubt as f64 / row.period.total().max(1) as f64,
+        })
+    }
+}
+
+/// A metric that arrives with another type than its SLO declares (TYPE_MISMATCH): such points are not counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TypeMismatchBody {
+    /// Types that the definition allows.
+    pub declared: Vec<String>,
+    /// The type that arrives.
+    pub arriving: String,
+    /// First such point.
+    pub since: String,
+    /// In words.
+    pub text: String,
+}
+
+impl TypeMismatchBody {
+    fn of(row: &SloRow) -> Option<Self> {
+        let mismatch = row.mismatch?;
+        let declared = row.slo.sli.instruments().iter();
+        Some(Self {
+            declared: declared.map(|one| one.name().to_owned()).collect(),
+            arriving: mismatch.arriving.name().to_owned(),
+            since: rfc3339(mismatch.since),
+            text: mismatch.words(&row.slo),
+        })
+    }
+}
+
 impl SloBody {
     /// `row` of `snapshot`.
     pub fn of(snapshot: &Snapshot, row: &SloRow) -> Self {
+        let mut level = None;
         let (kind, threshold) = match &row.slo.sli {
             Sli::Availability { .. } => ("availability", None),
             Sli::Latency {
                 threshold_nanos, ..
             } => ("latency", Some(*threshold_nanos as f64 / 1e9)),
-            Sli::Records { .. } => ("ratio", None),
+            Sli::Records { .. } | Sli::Increments { at_most: None, .. } => ("ratio", None),
+            Sli::Increments {
+                at_most: Some(threshold),
+                ..
+            }
+            | Sli::Level { threshold, .. } => {
+                level = Some(threshold.value());
+                ("threshold", None)
+            }
         };
         Self {
             id: hex(row.slo.id.0),
@@ -171,8 +233,12 @@ impl SloBody {
             service: row.slo.service.name.clone(),
             namespace: row.slo.service.namespace.clone(),
             environment: row.slo.service.environment.clone(),
+            signal: row.slo.sli.signal().name().to_owned(),
             kind: kind.to_owned(),
             threshold_seconds: threshold,
+            threshold: level,
+            measurement_error: MeasurementErrorBody::of(row),
+            type_mismatch: TypeMismatchBody::of(row),
             target: row.slo.target.as_f64(),
             period_seconds: row.slo.period_secs,
             implicit: row.slo.implicit,
@@ -215,6 +281,8 @@ pub struct BudgetBody {
     pub exhausted_in_seconds: Option<u64>,
     /// Time of the first event.
     pub observed_since: String,
+    /// How far the counts may be off, when a histogram's bucket holds the threshold.
+    pub measurement_error: Option<MeasurementErrorBody>,
 }
 
 impl From<&SloRow> for BudgetBody {
@@ -229,6 +297,7 @@ impl From<&SloRow> for BudgetBody {
             bad_allowed: row.bad_allowed,
             remaining: row.budget_remaining,
             exhausted_in_seconds: row.exhausted_in_secs,
+            measurement_error: MeasurementErrorBody::of(row),
             observed_since: rfc3339(row.observed_since),
         }
     }

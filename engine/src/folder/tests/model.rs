@@ -203,7 +203,7 @@ pub(super) fn naive(rows: &[SpanRow]) -> Delta {
             match (&slo.sli, duration) {
                 (Sli::Availability { .. }, _) => event(slo.id, is_failed(row)),
                 (Sli::Latency { .. }, Some(nanos)) => event(slo.id, nanos > LIMIT_NANOS),
-                (Sli::Latency { .. }, None) | (Sli::Records { .. }, _) => {}
+                _ => {}
             }
         }
         if own.is_empty() {

@@ -182,17 +182,22 @@ const ERRORS: &[(&str, &str, &str)] = &[
     (
         "type: tidegate-spans, spec: {kind",
         "type: Prometheus, spec: {query: 'sum(rate(http_requests_total[{{.window}}]))', kind",
-        "20:38: spec.indicator.spec.ratioMetric.total.metricSource.type: comes later: PromQL (the metric source `Prometheus`)\n  hint: measure the requests themselves: `type: tidegate-spans` with `spec: {kind, match, failed}`",
+        "20:38: spec.indicator.spec.ratioMetric.total.metricSource.type: comes later: PromQL (the metric source `Prometheus`)\n  hint: measure the requests themselves: `type: tidegate-spans` with `spec: {kind, match, failed}`, or `tidegate-metrics`",
     ),
     (
         "type: tidegate-spans, spec: {kind",
         "type: Datadog, spec: {kind",
-        "20:38: spec.indicator.spec.ratioMetric.total.metricSource.type: comes later: the metric source `Datadog`; today Tidegate measures spans\n  hint: write `type: tidegate-spans` with `spec: {kind, match, failed}`",
+        "20:38: spec.indicator.spec.ratioMetric.total.metricSource.type: comes later: the metric source `Datadog`; today Tidegate measures what it receives itself: spans, metrics and logs\n  hint: write `type: tidegate-spans`, `tidegate-metrics` or `tidegate-logs`",
     ),
     (
-        "type: tidegate-spans, spec: {kind",
-        "type: tidegate-metrics, spec: {kind",
-        "20:38: spec.indicator.spec.ratioMetric.total.metricSource.type: comes later: the metric source `tidegate-metrics`\n  hint: today: `tidegate-spans`",
+        "type: tidegate-spans, spec: {kind: server}",
+        "type: tidegate-logs, spec: {}",
+        "21:14: spec.indicator.spec.ratioMetric.bad: expected the same type of metric source as in `total`, got another\n  hint: measure both from spans, both from metrics or both from logs",
+    ),
+    (
+        "type: tidegate-spans, spec: {kind: server}",
+        "type: tidegate-metric, spec: {}",
+        "20:38: spec.indicator.spec.ratioMetric.total.metricSource.type: comes later: the metric source `tidegate-metric`; today Tidegate measures what it receives itself: spans, metrics and logs\n  hint: did you mean `tidegate-metrics`?",
     ),
     (
         "  indicator:\n    spec:",
