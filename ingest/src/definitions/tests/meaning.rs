@@ -394,6 +394,9 @@ fn the_examples_are_valid() {
         [
             "checkout-availability",
             "checkout-latency",
+            "mailer-delivery",
+            "mailer-duration",
+            "mailer-queue",
             "recommendations-availability"
         ]
     );
