@@ -1,5 +1,6 @@
 //! The message as JSON: `{type, timestamp, data}` of Standard Webhooks.
 
+use engine::inert::inert;
 use engine::input::{Notification, Subject};
 use engine::snapshot::{AlertRow, Decision};
 use engine::time::{NANOS_PER_MILLI, Timestamp};
@@ -8,15 +9,19 @@ use serde_json::{Value, json};
 /// Longest text sent; a message stays below the 20 KB that receivers are advised to accept.
 const TEXT_BYTES_MAX: usize = 8 * 1024;
 
-/// The body of a notification.
+const TITLE_BYTES_MAX: usize = 256;
+const SENTENCE_BYTES_MAX: usize = 1024;
+
+/// The body of a notification. Words may quote names from telemetry and are inert and short; the fields that say who
+/// is meant are exact.
 pub fn body(notification: &Notification) -> Vec<u8> {
     let subject = match &notification.subject {
         Subject::Alert(alert) => alert_json(alert),
         Subject::Decision(decision) => decision_json(decision),
     };
     let mut data = json!({
-        "title": cut(&notification.title, 256),
-        "text": cut(&notification.text, TEXT_BYTES_MAX),
+        "title": shown(&notification.title, TITLE_BYTES_MAX),
+        "text": shown(&notification.text, TEXT_BYTES_MAX),
         "severity": notification.severity.name(),
     });
     if let (Value::Object(data), Value::Object(subject)) = (&mut data, subject) {
@@ -55,9 +60,9 @@ fn decision_json(decision: &Decision) -> Value {
         "baseline": answer.baseline,
         "verdict": answer.verdict.name(),
         "code": answer.code.name(),
-        "reasons": answer.reasons,
-        "notes": answer.notes,
-        "counterfactual": answer.counterfactual,
+        "reasons": sentences(&answer.reasons),
+        "notes": sentences(&answer.notes),
+        "counterfactual": shown(&answer.counterfactual, SENTENCE_BYTES_MAX),
         "latched": decision.latched,
         "cleared_reason": decision.cleared_reason,
         "candidate_units": answer.evidence.candidate.units,
@@ -67,12 +72,16 @@ fn decision_json(decision: &Decision) -> Value {
     })
 }
 
-fn cut(text: &str, bytes_max: usize) -> &str {
-    let mut end = text.len().min(bytes_max);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
+fn sentences(of: &[String]) -> Vec<String> {
+    of.iter()
+        .map(|text| shown(text, SENTENCE_BYTES_MAX))
+        .collect()
+}
+
+/// `text` inert but for line breaks, cut.
+fn shown(text: &str, bytes_max: usize) -> String {
+    let text = &text[..text.floor_char_boundary(bytes_max)];
+    text.lines().map(inert).collect::<Vec<_>>().join("\n")
 }
 
 fn rfc3339(time: Timestamp) -> String {
@@ -81,3 +90,6 @@ fn rfc3339(time: Timestamp) -> String {
         .map(|time| format!("{time:.3}"))
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

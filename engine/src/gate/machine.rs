@@ -10,7 +10,8 @@ use crate::identity::{RevisionId, ServiceId};
 use crate::input::{Gap, RolloutEvent};
 use crate::items::Signal;
 use crate::slo::ServicePolicy;
-use crate::snapshot::{Decision, SERVICES_MAX};
+use crate::snapshot::{Decision, RevisionRow, SERVICES_MAX};
+use crate::source::Sampling;
 use crate::time::{NANOS_PER_SEC, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -38,6 +39,7 @@ struct Seen {
     policy: ServicePolicy,
     budget: BudgetFacts,
     live: Vec<RevisionId>,
+    arrivals: Vec<(bool, Sampling)>,
 }
 
 impl Seen {
@@ -49,7 +51,10 @@ impl Seen {
             && was.error_budget == is.error_budget
             && was.latency_threshold_nanos == is.latency_threshold_nanos
             && (was.is_implicit, &was.slo) == (is.is_implicit, &is.slo);
-        budget && self.policy == facts.row.policy && self.live.iter().copied().eq(live(facts))
+        budget
+            && self.policy == facts.row.policy
+            && self.live.iter().copied().eq(live(facts))
+            && self.arrivals.iter().copied().eq(arrivals(facts))
     }
 
     fn of(facts: &ServiceFacts) -> Self {
@@ -57,8 +62,16 @@ impl Seen {
             policy: facts.row.policy.clone(),
             budget: facts.budget.clone(),
             live: live(facts).collect(),
+            arrivals: arrivals(facts).collect(),
         }
     }
+}
+
+/// What answers note about how the spans of each revision arrive.
+fn arrivals(facts: &ServiceFacts) -> impl Iterator<Item = (bool, Sampling)> + '_ {
+    let revisions = facts.row.revisions.iter();
+    let spans = revisions.filter_map(RevisionRow::spans);
+    spans.map(|row| (row.is_late, row.sampling))
 }
 
 fn live(facts: &ServiceFacts) -> impl Iterator<Item = RevisionId> + '_ {

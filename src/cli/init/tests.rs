@@ -40,8 +40,8 @@ fn targets_are_what_was_kept() {
         (100_000, 20, 9_990, true),
         (1_000, 0, 9_900, true),
         (50, 0, 9_900, true),
-        (1_000, 60, 9_000, true),
-        (1_000, 400, 9_000, false),
+        (1_000, 40, 9_500, true),
+        (1_000, 400, 9_500, false),
     ] {
         let body = traffic("cart", requests, failed);
         let made = proposal(&body, "cart".to_owned());
