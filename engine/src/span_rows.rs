@@ -198,12 +198,15 @@ pub fn batch(seed: HashSeed, received: Timestamp, rows: &[SpanRow]) -> SpanBatch
     }
 }
 
+/// The attributes of a row.
+type Attributes = [(String, RowValue)];
+
 /// The columns that every item has, of rows of one scope.
 pub(crate) fn item_columns<'a>(
     received: Timestamp,
-    rows: impl Iterator<Item = (&'a Arc<Resource>, &'a [(String, RowValue)])>,
+    rows: impl Iterator<Item = (&'a Arc<Resource>, &'a Attributes)>,
 ) -> ItemColumns {
-    let (senders, attributes): (Vec<&Arc<Resource>>, Vec<&[(String, RowValue)]>) = rows.unzip();
+    let (senders, attributes): (Vec<&Arc<Resource>>, Vec<&Attributes>) = rows.unzip();
     let mut resources: Vec<Arc<Resource>> = Vec::new();
     let resource = senders
         .iter()
@@ -225,7 +228,7 @@ pub(crate) fn item_columns<'a>(
     }
 }
 
-fn columns(rows: &[&[(String, RowValue)]]) -> Vec<AttributeColumn> {
+fn columns(rows: &[&Attributes]) -> Vec<AttributeColumn> {
     let mut cells: BTreeMap<(&str, ValueKind), BTreeMap<usize, Vec<u8>>> = BTreeMap::new();
     for (index, attributes) in rows.iter().enumerate() {
         for (key, value) in *attributes {
