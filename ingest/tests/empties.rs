@@ -286,16 +286,18 @@ fn valid_but_hostile_requests_stay_within_the_byte_budget() {
         let body = wrap(1, &wrap(2, &repeat(metric)));
         stays_small((Signal::Metrics, &body), name);
     }
-    let records: [(&str, &dyn Fn(u64) -> Vec<u8>); 3] = [
-        ("minimal records", &|_| wrap(2, &[])),
+    for (name, record) in [
+        (
+            "minimal records",
+            &(|_| wrap(2, &[])) as &dyn Fn(u64) -> Vec<u8>,
+        ),
         ("ever new severities", &|n| {
             wrap(2, &wrap(3, format!("{n:x}").as_bytes()))
         }),
         ("large bodies", &|_| {
             wrap(2, &wrap(5, &wrap(1, &[b'x'; 40_000])))
         }),
-    ];
-    for (name, record) in records {
+    ] {
         let body = wrap(1, &wrap(2, &repeat(record)));
         stays_small((Signal::Logs, &body), name);
     }
