@@ -128,7 +128,7 @@ settings! {
     Listen {
         /// OTLP over gRPC.
         grpc: SocketAddr = Is("127.0.0.1:4317"),
-        /// OTLP over HTTP, protobuf.
+        /// OTLP over HTTP, protobuf and JSON.
         http: SocketAddr = Is("127.0.0.1:4318"),
         /// API, gate, pages and `/metrics`.
         api: SocketAddr = Is("127.0.0.1:9470"),

@@ -3,10 +3,11 @@
 //! hyper alone closes a silent HTTP/2 client never, and an HTTP/1.1 client only while it sends headers. So every
 //! connection has a watch beside it that sees requests begin and end, and closes what has not asked for anything.
 
+use super::framing::{Head, TwoFramings, Watched};
 use super::pipeline::Pipeline;
 use super::reply::Reply;
 use super::{grpc, http};
-use ::http::{Request, Response};
+use ::http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -133,11 +134,19 @@ async fn serve_connection(
     };
     let activity = watch::Sender::new(Activity::default());
     let quiet = quiet(activity.subscribe(), header, idle);
-    let service = service_fn(move |request: Request<Incoming>| {
+    let head = Head::default();
+    let stream = Watched::new(stream, head.clone());
+    let service = service_fn(move |mut request: Request<Incoming>| {
         let pipeline = Arc::clone(&pipeline);
         let busy = Busy::begin(&activity);
+        let head = head.clone();
+        // HTTP/2 has frames; what looks like a head there is none.
+        if head.has_two_framings() && request.version() < Version::HTTP_2 {
+            let _previous = request.extensions_mut().insert(TwoFramings);
+        }
         async move {
             let response = answer(&pipeline, request).await;
+            head.expect_next();
             drop(busy);
             Ok::<_, Infallible>(response)
         }

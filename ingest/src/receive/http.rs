@@ -7,6 +7,7 @@
 use super::admission::Reservation;
 use super::body::{self, Collector, next_chunk};
 use super::compression::Encoding;
+use super::framing::TwoFramings;
 use super::grpc::body_timeout;
 use super::pipeline::{Pipeline, Receipt};
 use super::refusal::Refusal;
@@ -48,6 +49,12 @@ async fn post(
     body: &mut Incoming,
 ) -> Result<Receipt, Refusal> {
     pipeline.authorize(&head.headers)?;
+    if head.extensions.get::<TwoFramings>().is_some() {
+        let message = "both content-length and transfer-encoding";
+        return Err(Refusal::BadFraming {
+            message: message.to_owned(),
+        });
+    }
     let signal = signal_of(head)?;
     let format = media_type(&head.headers).ok_or(Refusal::UnsupportedMediaType)?;
     let encoding = content_encoding(&head.headers)?;

@@ -13,6 +13,7 @@ mod admission;
 mod body;
 mod compression;
 mod connection;
+mod framing;
 mod grpc;
 mod http;
 mod pipeline;

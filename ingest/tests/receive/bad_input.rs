@@ -153,7 +153,7 @@ fn compressed_cases() -> Vec<Case> {
 #[tokio::test]
 async fn bodies_over_grpc() {
     let mut server = Server::default().await;
-    let client = Grpc::connect(&server).await;
+    let client = Grpc::connect(server.address).await;
     for Case {
         name,
         encoding,
@@ -196,7 +196,7 @@ async fn bodies_over_grpc() {
 #[tokio::test]
 async fn bodies_over_http() {
     let mut server = Server::default().await;
-    let mut client = Http::connect(&server).await;
+    let mut client = Http::connect(server.address).await;
     for Case {
         name,
         encoding,

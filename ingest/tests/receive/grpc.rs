@@ -7,7 +7,7 @@ use ingest::receive::{Encoding, Protocol, ReceiveConfig, Token};
 #[tokio::test]
 async fn spans_are_acknowledged_once_they_are_handed_on() {
     let mut server = Server::default().await;
-    let client = Grpc::connect(&server).await;
+    let client = Grpc::connect(server.address).await;
     let bodies = [
         ("identity", Encoding::Identity, request(5, 0)),
         ("gzip", Encoding::Gzip, gzip(&request(5, 0))),
@@ -33,7 +33,7 @@ async fn spans_are_acknowledged_once_they_are_handed_on() {
 #[tokio::test]
 async fn bad_spans_are_counted_and_the_good_ones_of_the_same_request_are_kept() {
     let mut server = Server::default().await;
-    let client = Grpc::connect(&server).await;
+    let client = Grpc::connect(server.address).await;
     let answer = client.export("identity", &request(3, 2)).await;
     let partial = answer
         .response()
@@ -58,7 +58,7 @@ async fn bad_spans_are_counted_and_the_good_ones_of_the_same_request_are_kept() 
 #[tokio::test]
 async fn an_empty_request_succeeds() {
     let mut server = Server::default().await;
-    let client = Grpc::connect(&server).await;
+    let client = Grpc::connect(server.address).await;
     assert_eq!(
         client
             .export("identity", &[])
@@ -83,7 +83,7 @@ async fn an_empty_request_succeeds() {
 #[tokio::test]
 async fn a_hundred_concurrent_calls_are_never_mixed() {
     let mut server = Server::default().await;
-    let client = Grpc::connect(&server).await;
+    let client = Grpc::connect(server.address).await;
     let calls: Vec<_> = (0..100)
         .map(|bad| {
             let client = client.clone();
@@ -101,7 +101,7 @@ async fn a_hundred_concurrent_calls_are_never_mixed() {
 #[tokio::test]
 async fn a_large_message_in_many_frames_arrives_whole() {
     let mut server = Server::default().await;
-    let client = Grpc::connect(&server).await;
+    let client = Grpc::connect(server.address).await;
     let body = request(100_000, 0);
     assert!(body.len() > 4 << 20);
     assert_eq!(client.export("identity", &body).await.code, 0);
@@ -113,7 +113,7 @@ async fn a_large_message_in_many_frames_arrives_whole() {
 #[tokio::test]
 async fn broken_framing_is_a_permanent_status() {
     let mut server = Server::default().await;
-    let client = Grpc::connect(&server).await;
+    let client = Grpc::connect(server.address).await;
     let good = request(1, 0);
     let huge = [&[0, 255, 255, 255, 255][..], &good].concat();
     let two = [framed(0, &good), framed(0, &good)].concat();
@@ -152,7 +152,7 @@ async fn broken_framing_is_a_permanent_status() {
 #[tokio::test]
 async fn what_is_not_received_says_so() {
     let server = Server::default().await;
-    let client = Grpc::connect(&server).await;
+    let client = Grpc::connect(server.address).await;
     let answer = client.export("snappy", &request(1, 0)).await;
     assert_eq!(answer.code, 12);
     assert_eq!(
@@ -184,7 +184,7 @@ async fn the_limit_holds_before_and_after_decompression() {
         ..ReceiveConfig::default()
     };
     let mut server = Server::start(config, 16).await;
-    let client = Grpc::connect(&server).await;
+    let client = Grpc::connect(server.address).await;
     assert_eq!(client.export("identity", &body).await.code, 0);
     assert_eq!(client.export("gzip", &gzip(&body)).await.code, 0);
     let longer = request(11, 0);
@@ -210,14 +210,14 @@ async fn a_token_is_asked_for_when_one_is_set() {
         ..ReceiveConfig::default()
     };
     let mut server = Server::start(config, 16).await;
-    let client = Grpc::connect(&server).await;
+    let client = Grpc::connect(server.address).await;
     let body = framed(0, &request(1, 0));
     assert_eq!(client.raw(TRACES, &[], body.clone()).await.code, 16);
     let wrong = [("authorization", "Bearer s3cre")];
     assert_eq!(client.raw(TRACES, &wrong, body.clone()).await.code, 16);
     let right = [("authorization", "Bearer s3cret")];
     assert_eq!(client.raw(TRACES, &right, body).await.code, 0);
-    let mut http = Http::connect(&server).await;
+    let mut http = Http::connect(server.address).await;
     let answer = http.post(&[], &request(1, 0)).await;
     assert_eq!((answer.status, answer.rpc_status().code), (401, 16));
     assert_eq!(answer.header("www-authenticate"), Some("Bearer"));

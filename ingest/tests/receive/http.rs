@@ -10,7 +10,7 @@ const PROTOBUF: &str = "application/x-protobuf";
 #[tokio::test]
 async fn keep_alive_and_pipelined_requests_are_all_answered() {
     let mut server = Server::default().await;
-    let mut client = Http::connect(&server).await;
+    let mut client = Http::connect(server.address).await;
     for _ in 0..3 {
         let answer = client.post(&[], &request(2, 0)).await;
         assert_eq!(answer.response().partial_success, None);
@@ -37,7 +37,7 @@ async fn keep_alive_and_pipelined_requests_are_all_answered() {
 #[tokio::test]
 async fn content_type_ignores_case_and_parameters() {
     let mut server = Server::default().await;
-    let mut client = Http::connect(&server).await;
+    let mut client = Http::connect(server.address).await;
     for content_type in [
         "Application/X-Protobuf",
         "application/x-protobuf ; charset=utf-8",
@@ -60,7 +60,7 @@ async fn content_type_ignores_case_and_parameters() {
 #[tokio::test]
 async fn wrong_requests_get_a_status_body_and_the_connection_goes_on() {
     let mut server = Server::default().await;
-    let mut client = Http::connect(&server).await;
+    let mut client = Http::connect(server.address).await;
     let absolute = format!("http://{}/v1/traces", server.address);
     let cases = [
         (Method::POST, "//v1/traces", PROTOBUF, 404, 5),
@@ -112,7 +112,7 @@ async fn wrong_requests_get_a_status_body_and_the_connection_goes_on() {
 #[tokio::test]
 async fn lengths_that_lie_or_exceed_are_refused() {
     let mut server = Server::default().await;
-    let mut client = Http::connect(&server).await;
+    let mut client = Http::connect(server.address).await;
     let head = "POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\n";
     client
         .send(format!("{head}content-length: 67108865\r\n\r\n"))
@@ -121,7 +121,7 @@ async fn lengths_that_lie_or_exceed_are_refused() {
     assert_eq!((answer.status, answer.rpc_status().code), (413, 8));
     assert!(client.is_closed().await);
 
-    let mut client = Http::connect(&server).await;
+    let mut client = Http::connect(server.address).await;
     client
         .send(format!("{head}content-length: 1000\r\n\r\n"))
         .await;
@@ -131,7 +131,7 @@ async fn lengths_that_lie_or_exceed_are_refused() {
     assert_eq!((answer.status, answer.rpc_status().code), (400, 3));
     assert!(client.is_closed().await);
 
-    let mut client = Http::connect(&server).await;
+    let mut client = Http::connect(server.address).await;
     client
         .send(format!(
             "{head}content-length: 5\r\ncontent-length: 6\r\n\r\n"
@@ -151,7 +151,7 @@ async fn chunked_bodies_are_received_up_to_the_limit() {
         ..ReceiveConfig::default()
     };
     let mut server = Server::start(config, 16).await;
-    let mut client = Http::connect(&server).await;
+    let mut client = Http::connect(server.address).await;
     let head = "POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\ntransfer-encoding: chunked\r\n\r\n";
     let body = request(3, 0);
     client.send(head).await;
@@ -171,8 +171,8 @@ async fn chunked_bodies_are_received_up_to_the_limit() {
     assert_eq!((answer.status, answer.rpc_status().code), (413, 8));
 }
 
-/// Case 26: a request with both framings is read by its chunks and never followed by another one on the same
-/// connection (RFC 9112, 6.1), so nothing can be smuggled behind it.
+/// Case 26: a request with both framings is refused and never followed by another one on the same connection (RFC 9112,
+/// 6.3), so nothing can be smuggled behind it; not even when it comes before the answer to the one before.
 #[tokio::test]
 async fn two_framings_end_the_connection() {
     let server = Server::default().await;
@@ -180,7 +180,7 @@ async fn two_framings_end_the_connection() {
         "content-length: 5\r\ntransfer-encoding: chunked",
         "transfer-encoding: chunked\r\ncontent-length: 5",
     ] {
-        let mut client = Http::connect(&server).await;
+        let mut client = Http::connect(server.address).await;
         let head = format!(
             "POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\n{order}\r\n\r\n"
         );
@@ -189,25 +189,45 @@ async fn two_framings_end_the_connection() {
                 "{head}0\r\n\r\nGET /smuggled HTTP/1.1\r\nhost: x\r\n\r\n"
             ))
             .await;
+        let answer = client.answer().await;
         assert_eq!(
-            client.answer().await.header("connection"),
-            Some("close"),
+            (answer.status, answer.rpc_status().code),
+            (400, 3),
             "{order}"
         );
+        assert_eq!(answer.header("connection"), Some("close"), "{order}");
+        assert!(client.is_closed().await);
+
+        let mut client = Http::connect(server.address).await;
+        let good = "POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
+        let smuggled = "GET /smuggled HTTP/1.1\r\nhost: x\r\n\r\n";
+        client
+            .send(format!("\r\n{good}{head}0\r\n\r\n{smuggled}"))
+            .await;
+        assert_eq!(client.answer().await.status, 200);
+        assert_eq!(client.answer().await.header("connection"), Some("close"));
+        assert!(client.is_closed().await);
+
+        let mut client = Http::connect(server.address).await;
+        client.send(good).await;
+        assert_eq!(client.answer().await.status, 200);
+        client.send(format!("\r\n{head}0\r\n\r\n{smuggled}")).await;
+        assert_eq!(client.answer().await.status, 400, "{order}");
         assert!(client.is_closed().await);
     }
     assert_eq!(
-        server.stats.refused_total(),
+        server.refused("not_found"),
         0,
         "the smuggled request was seen"
     );
+    assert_eq!(server.refused("bad_framing"), 4);
 }
 
 /// Statement 39: the body is asked for only when the head is acceptable.
 #[tokio::test]
 async fn continue_is_sent_only_when_the_body_is_wanted() {
     let mut server = Server::default().await;
-    let mut client = Http::connect(&server).await;
+    let mut client = Http::connect(server.address).await;
     let body = request(1, 0);
     let head = |content_type: &str, length: usize| {
         format!(
@@ -222,7 +242,7 @@ async fn continue_is_sent_only_when_the_body_is_wanted() {
     client.send(head("text/plain", 5)).await;
     assert_eq!(client.answer().await.status, 415);
     assert!(client.is_closed().await);
-    let mut client = Http::connect(&server).await;
+    let mut client = Http::connect(server.address).await;
     client.send(head(PROTOBUF, (64 << 20) + 1)).await;
     assert_eq!(client.answer().await.status, 413);
 }
@@ -235,7 +255,7 @@ async fn a_body_that_never_ends_times_out() {
         ..ReceiveConfig::default()
     };
     let server = Server::start(config, 16).await;
-    let mut client = Http::connect(&server).await;
+    let mut client = Http::connect(server.address).await;
     client.send("POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n").await;
     let answer = client.answer().await;
     assert_eq!((answer.status, answer.rpc_status().code), (408, 4));

@@ -10,8 +10,8 @@ use std::time::Duration;
 #[tokio::test]
 async fn a_full_queue_is_a_retryable_answer() {
     let mut server = Server::start(ReceiveConfig::default(), 1).await;
-    let grpc = Grpc::connect(&server).await;
-    let mut http = Http::connect(&server).await;
+    let grpc = Grpc::connect(server.address).await;
+    let mut http = Http::connect(server.address).await;
     assert_eq!(grpc.export("identity", &request(1, 0)).await.code, 0);
     let answer = grpc.export("identity", &request(1, 0)).await;
     assert_eq!((answer.code, answer.status.code), (14, 14));
@@ -36,7 +36,7 @@ async fn spent_memory_is_a_retryable_answer() {
         ..ReceiveConfig::default()
     };
     let mut server = Server::start(config, 1024).await;
-    let mut client = Http::connect(&server).await;
+    let mut client = Http::connect(server.address).await;
     let body = request(100, 0);
     let mut held = Vec::new();
     let refused = loop {
@@ -64,9 +64,9 @@ async fn connections_beyond_the_limit_are_closed_at_once() {
         ..ReceiveConfig::default()
     };
     let mut server = Server::start(config, 16).await;
-    let mut first = Http::connect(&server).await;
+    let mut first = Http::connect(server.address).await;
     assert_eq!(first.post(&[], &request(1, 0)).await.status, 200);
-    assert!(Http::connect(&server).await.is_closed().await);
+    assert!(Http::connect(server.address).await.is_closed().await);
     assert_eq!(server.stats.connections_refused(), 1);
     assert_eq!(first.post(&[], &request(1, 0)).await.status, 200);
     assert_eq!(server.take_spans(), 2);
@@ -87,12 +87,12 @@ async fn silent_connections_are_closed() {
         "PRI * HTTP/2.0\r\n",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     ] {
-        let mut client = Http::connect(&server).await;
+        let mut client = Http::connect(server.address).await;
         client.send(opening).await;
         // What a server says unasked (HTTP/2 settings) may come first; the end must come.
         client.is_closed().await;
     }
-    let mut client = Http::connect(&server).await;
+    let mut client = Http::connect(server.address).await;
     assert_eq!(client.post(&[], &request(1, 0)).await.status, 200);
     assert!(client.is_closed().await);
 }
@@ -102,7 +102,7 @@ async fn silent_connections_are_closed() {
 #[tokio::test]
 async fn shutdown_answers_what_is_in_progress() {
     let mut server = Server::default().await;
-    let mut client = Http::connect(&server).await;
+    let mut client = Http::connect(server.address).await;
     let body = request(2, 0);
     client
         .send(format!(
@@ -130,7 +130,7 @@ async fn shutdown_answers_what_is_in_progress() {
 async fn without_an_engine_nothing_is_acknowledged() {
     let mut server = Server::default().await;
     server.accepted.close();
-    let client = Grpc::connect(&server).await;
+    let client = Grpc::connect(server.address).await;
     let answer = client.export("identity", &request(1, 0)).await;
     assert_eq!((answer.code, answer.status.retry_secs()), (14, Some(1)));
     assert_eq!(server.refused("shutting_down"), 1);

@@ -9,3 +9,5 @@ mod http;
 mod limits;
 mod signals;
 mod support;
+#[path = "../../../tests/support/wire.rs"]
+mod wire;
