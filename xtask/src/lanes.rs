@@ -128,7 +128,11 @@ fn peers(which: Peers, names: &[String]) -> Result<()> {
     ]);
     command.args(["--", "--test-threads=1"]).args(names);
     command.envs(peers::install(is_all)?);
-    run(&mut command)
+    run(&mut command)?;
+    match is_all && names.is_empty() {
+        true => crate::conformance::run(),
+        false => Ok(()),
+    }
 }
 
 /// Formatting, clippy, documentation.

@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything that is more than one cargo command. See CONTRIBUTING.md for the lanes.
 
 mod bench;
+mod conformance;
 mod dist;
 mod lanes;
 mod peers;
@@ -18,6 +19,7 @@ usage: cargo xtask COMMAND
     --peers=all      and the OpenTelemetry Collector, built for it
     --long           full seeds, statistics grids, fuzzing (hours)
   peers [all] [NAME] the peers lane alone, or its tests with this name
+  conformance        OTLP's statements against Tidegate and the Collector; writes docs/conformance.md
   lint               formatting, clippy, documentation
   bench [-o json]    measure and print; never fails for being slow
   dist               the stripped binary and an OCI image archive, in target/dist
@@ -36,6 +38,7 @@ fn main() -> Result<()> {
         "demo" => lanes::demo(rest),
         "test" => lanes::test(&lanes::Lanes::parse(rest)?),
         "peers" => lanes::peers_alone(rest),
+        "conformance" => conformance::run(),
         "lint" => lanes::lint(),
         "bench" => bench::run(rest),
         "dist" => dist::run_dist(rest),

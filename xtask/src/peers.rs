@@ -54,10 +54,17 @@ pub(crate) fn install(is_all: bool) -> Result<Places> {
         ("TIDEGATE_PEER_XTASK", std::env::current_exe()?),
     ];
     if is_all {
-        let collector = go_program("collector", "tests/peers/collector")?;
-        places.push(("TIDEGATE_PEER_COLLECTOR", collector));
+        places.push(("TIDEGATE_PEER_COLLECTOR", collector()?));
     }
     Ok(places)
+}
+
+/// The OpenTelemetry Collector, built from the parts that the tests need.
+///
+/// # Errors
+/// When Go is missing or fails.
+pub(crate) fn collector() -> Result<PathBuf> {
+    go_program("collector", "tests/peers/collector")
 }
 
 fn python_sdk() -> Result<PathBuf> {
