@@ -99,6 +99,8 @@ fn corpus() -> Result<()> {
         "--test",
         "corpus",
         "--test",
+        "json_corpus",
+        "--test",
         "slo_corpus",
     ])
     .env("TIDEGATE_CORPUS", path))

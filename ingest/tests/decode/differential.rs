@@ -12,7 +12,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseResult, TestRunner};
 
-pub(crate) fn cases(usual: u32, long: u32) -> ProptestConfig {
+fn cases(usual: u32, long: u32) -> ProptestConfig {
     let cases = match std::env::var_os("TIDEGATE_LONG") {
         Some(_) => long,
         None => usual,
@@ -25,7 +25,7 @@ pub(crate) fn cases(usual: u32, long: u32) -> ProptestConfig {
 }
 
 /// Runs `test` on random `values`.
-fn check<V: Strategy>(values: V, test: impl Fn(V::Value) -> TestCaseResult) {
+pub(crate) fn check<V: Strategy>(values: V, test: impl Fn(V::Value) -> TestCaseResult) {
     let mut runner = TestRunner::new(cases(300, 20_000));
     if let Err(failure) = runner.run(&values, test) {
         panic!("{failure}");

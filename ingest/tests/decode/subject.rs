@@ -2,6 +2,7 @@
 
 use crate::generate;
 use crate::model::{Outcome, expected_points, expected_records, expected_spans};
+use crate::spell::Speller;
 use engine::items::Signal;
 use ingest::otlp::DecodeLimits;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
@@ -15,6 +16,8 @@ pub(crate) trait Subject: Message + Clone + std::fmt::Debug + Default + 'static 
     const SIGNAL: Signal;
     fn any() -> BoxedStrategy<Self>;
     fn expected(&self, limits: &DecodeLimits) -> Outcome;
+    /// The request in OTLP/JSON.
+    fn spell(&self, speller: &mut Speller) -> String;
 }
 
 impl Subject for ExportTraceServiceRequest {
@@ -26,6 +29,10 @@ impl Subject for ExportTraceServiceRequest {
 
     fn expected(&self, limits: &DecodeLimits) -> Outcome {
         expected_spans(self, limits)
+    }
+
+    fn spell(&self, speller: &mut Speller) -> String {
+        speller.traces(self)
     }
 }
 
@@ -39,6 +46,10 @@ impl Subject for ExportMetricsServiceRequest {
     fn expected(&self, limits: &DecodeLimits) -> Outcome {
         expected_points(self, limits)
     }
+
+    fn spell(&self, speller: &mut Speller) -> String {
+        speller.metrics(self)
+    }
 }
 
 impl Subject for ExportLogsServiceRequest {
@@ -50,5 +61,9 @@ impl Subject for ExportLogsServiceRequest {
 
     fn expected(&self, limits: &DecodeLimits) -> Outcome {
         expected_records(self, limits)
+    }
+
+    fn spell(&self, speller: &mut Speller) -> String {
+        speller.logs(self)
     }
 }

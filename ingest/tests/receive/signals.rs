@@ -88,7 +88,7 @@ fn counted(server: &mut Server, signal: Signal) -> (u64, u64, usize) {
 #[tokio::test]
 async fn points_and_records_over_grpc() {
     let mut server = Server::default().await;
-    let client = Grpc::connect(&server).await;
+    let client = Grpc::connect(server.address).await;
     let answer = client.raw(METRICS, &[], framed(0, &metrics(3, 2))).await;
     assert_eq!(answer.code, 0);
     let (rejected, message) = rejected_points(&answer.frame[5..]);
@@ -110,7 +110,7 @@ async fn points_and_records_over_grpc() {
 async fn points_and_records_over_http() {
     const PROTOBUF: &str = "application/x-protobuf";
     let mut server = Server::default().await;
-    let mut client = Http::connect(&server).await;
+    let mut client = Http::connect(server.address).await;
     for (bad, body) in [(0, metrics(3, 0)), (2, metrics(3, 2))] {
         let answer = client
             .request(Method::POST, "/v1/metrics", PROTOBUF, &[], &body)
