@@ -62,7 +62,7 @@ fn a_flood_of_names_leaves_what_is_known_exact() {
             rows.push(point(&known, second, 7).with("user", id as i64));
         }
         let now = Timestamp::from_secs(OBSERVED + second);
-        for chunk in rows.chunks(8_000) {
+        for chunk in rows.chunks(500) {
             engine.fold(Arc::new(Batch::Metrics(batch(SEED, now, chunk))));
         }
         let snapshot = engine.tick(now, &mut effects);
