@@ -60,7 +60,7 @@ pub struct SpanLink {
     pub flags: u32,
 }
 
-/// Up to [`ROWS_MAX`] spans as columns. All row columns have `len()` entries.
+/// Up to [`ROWS_MAX`](crate::items::ROWS_MAX) spans as columns. All row columns have `len()` entries.
 #[derive(Debug)]
 pub struct SpanBatch {
     /// Where the spans came from, and their attributes.
@@ -87,7 +87,7 @@ pub struct SpanBatch {
     pub status: ScalarBuffer<u8>,
     /// OTLP span flags, low 16 bits (bits 0-7 W3C, 8 remote known, 9 remote).
     pub flags: ScalarBuffer<u16>,
-    /// Bits of [`anomaly`].
+    /// Bits of [`crate::anomaly`].
     pub anomalies: ScalarBuffer<u16>,
     /// Virtual shard of the trace, `0..SHARDS`.
     pub shard: ScalarBuffer<u8>,
