@@ -2,14 +2,22 @@
 //!
 //! `cargo run -p ingest --example decode_cost --config profile.dev.opt-level=3` prints one JSON object a line. The
 //! spans are the reference workload: 567 bytes, 12 attributes of which 2 are of high cardinality, 512 a request, 4
-//! resources of 10 attributes. Both sides allocate with mimalloc and drop what they made.
+//! resources of 10 attributes; points are histograms of 15 buckets with 5 attributes, records are access log lines. Both sides allocate with mimalloc and drop what they made.
 
 use engine::hash::HashSeed;
+use engine::items::Signal;
 use engine::time::Timestamp;
-use ingest::otlp::{DecodeLimits, Decoder};
+use ingest::otlp::{DecodeLimits, Decoder, Format};
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::{
+    Histogram, HistogramDataPoint, Metric, ResourceMetrics, ScopeMetrics,
+};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use prost::Message;
@@ -32,36 +40,54 @@ fn main() {
     let rounds = rounds.unwrap_or(ROUNDS);
     let only = arguments.next();
     let measures = |side: &str| only.as_deref().is_none_or(|only| only == side);
-    for (name, rich) in [("rich", true), ("minimal", false)] {
-        let bodies: Vec<Vec<u8>> = (0..REQUESTS).map(|n| request(n as u64, rich)).collect();
+    let spans = |body: &[u8]| ExportTraceServiceRequest::decode(body).is_ok();
+    let points = |body: &[u8]| ExportMetricsServiceRequest::decode(body).is_ok();
+    let records = |body: &[u8]| ExportLogsServiceRequest::decode(body).is_ok();
+    let make =
+        |request: &dyn Fn(u64) -> Vec<u8>| (0..REQUESTS).map(|n| request(n as u64)).collect();
+    let cases: [(&str, Signal, Vec<Vec<u8>>, fn(&[u8]) -> bool); 4] = [
+        (
+            "rich span",
+            Signal::Traces,
+            make(&|n| request(n, true)),
+            spans,
+        ),
+        (
+            "minimal span",
+            Signal::Traces,
+            make(&|n| request(n, false)),
+            spans,
+        ),
+        ("histogram point", Signal::Metrics, make(&metrics), points),
+        ("log record", Signal::Logs, make(&logs), records),
+    ];
+    for (name, signal, bodies, oracle) in cases {
         let bytes: usize = bodies.iter().map(Vec::len).sum();
-        let span_bytes = bytes as f64 / (REQUESTS * SPANS) as f64;
+        let item_bytes = bytes as f64 / (REQUESTS * SPANS) as f64;
         let mut decoder = Decoder::new(DecodeLimits::default());
         let (mut ours, mut prost) = (Vec::new(), Vec::new());
         for _ in 0..rounds {
             if measures("ours") {
                 ours.push(cost(&bodies, |body| {
-                    let decoded = decoder.decode_traces(body, Timestamp(RECEIVED), HashSeed(1, 2));
-                    let seen = decoded.map_or(0, |decoded| black_box(decoded).items_seen);
-                    assert_eq!(seen, SPANS as u64);
+                    let kind = (signal, Format::Protobuf);
+                    let decoded = decoder.decode(kind, body, Timestamp(RECEIVED), HashSeed(1, 2));
+                    let accepted = decoded.map_or(0, |decoded| black_box(decoded).items_accepted());
+                    assert_eq!(accepted, SPANS as u64);
                 }));
             }
             if measures("prost") {
-                prost.push(cost(&bodies, |body| {
-                    let decoded = ExportTraceServiceRequest::decode(body);
-                    assert!(black_box(decoded).is_ok());
-                }));
+                prost.push(cost(&bodies, |body| assert!(black_box(oracle(body)))));
             }
         }
         let (ours, prost) = (quartile(ours), quartile(prost));
         println!(
-            "{{\"name\":\"decode {name} span\",\"value\":{ours:.1},\"unit\":\"ns\",\"baseline\":{prost:.1},\"ratio\":{:.2},\"span_bytes\":{span_bytes:.0}}}",
+            "{{\"name\":\"decode {name}\",\"value\":{ours:.1},\"unit\":\"ns\",\"baseline\":{prost:.1},\"ratio\":{:.2},\"item_bytes\":{item_bytes:.0}}}",
             prost / ours
         );
     }
 }
 
-/// Nanoseconds a span.
+/// Nanoseconds an item.
 fn cost(bodies: &[Vec<u8>], mut decode: impl FnMut(&[u8])) -> f64 {
     let start = Instant::now();
     bodies.iter().for_each(|body| decode(body));
@@ -203,4 +229,85 @@ fn span(number: u64, rich: bool) -> Span {
         }),
         ..Default::default()
     }
+}
+
+/// 512 points of one histogram, as a service with as many routes sends them.
+fn metrics(number: u64) -> Vec<u8> {
+    let bounds: Vec<f64> = (0..14).map(|n| 0.005 * f64::from(1 << n)).collect();
+    let point = |index: u64| {
+        let random = mix(number * 1_000 + index);
+        let counts: Vec<u64> = (0..15).map(|n| random >> n & 255).collect();
+        HistogramDataPoint {
+            attributes: vec![
+                text("http.request.method", "GET"),
+                text("http.route", format!("/api/resource-{}/{{id}}", index / 2)),
+                attribute(
+                    "http.response.status_code",
+                    Value::IntValue(200 + 300 * (index as i64 % 2)),
+                ),
+                text("url.scheme", "https"),
+                text("network.protocol.version", "1.1"),
+            ],
+            start_time_unix_nano: RECEIVED - 60_000_000_000,
+            time_unix_nano: RECEIVED,
+            count: counts.iter().sum(),
+            sum: Some(1.0),
+            bucket_counts: counts,
+            explicit_bounds: bounds.clone(),
+            ..Default::default()
+        }
+    };
+    let histogram = Histogram {
+        data_points: (0..SPANS as u64).map(point).collect(),
+        aggregation_temporality: 2,
+    };
+    let metric = Metric {
+        name: "http.server.request.duration".to_owned(),
+        unit: "s".to_owned(),
+        data: Some(Data::Histogram(histogram)),
+        ..Default::default()
+    };
+    let resource_metrics = vec![ResourceMetrics {
+        resource: Some(resource(0)),
+        scope_metrics: vec![ScopeMetrics {
+            metrics: vec![metric],
+            ..Default::default()
+        }],
+        ..Default::default()
+    }];
+    ExportMetricsServiceRequest { resource_metrics }.encode_to_vec()
+}
+
+/// 512 records of an access log: what a span has, with a line as its body.
+fn logs(number: u64) -> Vec<u8> {
+    let record = |index: u64| {
+        let span = span(number * 1_000 + index, true);
+        LogRecord {
+            time_unix_nano: span.end_time_unix_nano,
+            observed_time_unix_nano: RECEIVED,
+            severity_number: 9,
+            severity_text: "INFO".to_owned(),
+            body: Some(AnyValue {
+                value: Some(Value::StringValue(format!(
+                    "{} finished with {} bytes after {} ms, upstream cluster checkout",
+                    span.name,
+                    mix(index),
+                    index
+                ))),
+            }),
+            attributes: span.attributes,
+            trace_id: span.trace_id,
+            span_id: span.span_id,
+            ..Default::default()
+        }
+    };
+    let resource_logs = vec![ResourceLogs {
+        resource: Some(resource(0)),
+        scope_logs: vec![ScopeLogs {
+            log_records: (0..SPANS as u64).map(record).collect(),
+            ..Default::default()
+        }],
+        ..Default::default()
+    }];
+    ExportLogsServiceRequest { resource_logs }.encode_to_vec()
 }

@@ -2,12 +2,15 @@
 
 use engine::batch::Batch;
 use engine::hash::HashSeed;
-use engine::items::Value;
+use engine::items::{Signal, Value};
 use engine::span::{SpanBatch, kind, status};
 use engine::time::Timestamp;
 use flate2::read::{GzDecoder, MultiGzDecoder};
-use ingest::otlp::{DecodeLimits, Decoder};
+use ingest::otlp::{DecodeLimits, Decoder, Format, RejectReason};
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use prost::Message;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -60,7 +63,12 @@ fn decode(records: &[Recorded]) -> Vec<SpanBatch> {
     let mut batches = Vec::new();
     for record in records {
         let decoded = decoder
-            .decode_traces(&record.body, record.received, HashSeed(1, 2))
+            .decode(
+                (Signal::Traces, Format::Protobuf),
+                &record.body,
+                record.received,
+                HashSeed(1, 2),
+            )
             .unwrap();
         assert_eq!(decoded.rejected, []);
         let request = ExportTraceServiceRequest::decode(&*record.body).unwrap();
@@ -176,8 +184,7 @@ fn envoy_retry_storms_are_counted_whole() {
 #[test]
 fn protobuf_samples_decode() {
     for file in ["trace.pb", "traces.pb"] {
-        let path = corpus("otlp/smithclay+otlp2parquet/testdata").join(file);
-        let body = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let body = sample(file);
         let request = ExportTraceServiceRequest::decode(&*body).unwrap();
         let newest = request
             .resource_spans
@@ -192,4 +199,105 @@ fn protobuf_samples_decode() {
         };
         assert!(!decode(&[record]).is_empty(), "{file}");
     }
+}
+
+fn sample(file: &str) -> Vec<u8> {
+    let path = corpus("otlp/smithclay+otlp2parquet/testdata").join(file);
+    std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// Scenario: metrics of every kind, and logs, as that project keeps them.
+/// Guarantees: as many points and records as `prost` sees; rejected is only what contradicts itself.
+#[test]
+fn protobuf_samples_of_metrics_and_logs_decode() {
+    for (signal, file) in [
+        (Signal::Metrics, "metrics_exponential_histogram.pb"),
+        (Signal::Metrics, "metrics_gauge.pb"),
+        (Signal::Metrics, "metrics_histogram.pb"),
+        (Signal::Metrics, "metrics_mixed.pb"),
+        (Signal::Metrics, "metrics_sum.pb"),
+        (Signal::Metrics, "metrics_summary.pb"),
+        (Signal::Logs, "logs.pb"),
+    ] {
+        let body = sample(file);
+        let times = match signal {
+            Signal::Logs => record_times(&body),
+            _ => point_times(&body),
+        };
+        let received = Timestamp(*times.iter().max().unwrap());
+        let mut decoder = Decoder::new(DecodeLimits::default());
+        let kind = (signal, Format::Protobuf);
+        let decoded = decoder
+            .decode(kind, &body, received, HashSeed(1, 2))
+            .unwrap();
+        // One point is made up: its buckets hold other than its count.
+        let reasons: Vec<_> = decoded.rejected.iter().map(|one| one.reason).collect();
+        let made_up = mismatches(signal, &body);
+        assert_eq!(
+            reasons,
+            vec![RejectReason::CountMismatch; made_up],
+            "{file}"
+        );
+        assert_eq!(decoded.items_rejected(), made_up as u64, "{file}");
+        assert_eq!(decoded.items_seen, times.len() as u64, "{file}");
+        assert!(decoded.items_seen > 0, "{file}");
+    }
+}
+
+/// Exponential histograms whose buckets do not add up to their count.
+fn mismatches(signal: Signal, body: &[u8]) -> usize {
+    if signal != Signal::Metrics {
+        return 0;
+    }
+    let request = ExportMetricsServiceRequest::decode(body).unwrap();
+    let scopes = request
+        .resource_metrics
+        .iter()
+        .flat_map(|one| &one.scope_metrics);
+    let data = scopes
+        .flat_map(|one| &one.metrics)
+        .filter_map(|metric| metric.data.as_ref());
+    data.filter_map(|data| match data {
+        Data::ExponentialHistogram(data) => Some(&data.data_points),
+        _ => None,
+    })
+    .flatten()
+    .filter(|point| {
+        let sides = [&point.positive, &point.negative].into_iter().flatten();
+        let counts: u64 = sides.flat_map(|side| &side.bucket_counts).sum();
+        counts + point.zero_count != point.count
+    })
+    .count()
+}
+
+fn point_times(body: &[u8]) -> Vec<u64> {
+    let request = ExportMetricsServiceRequest::decode(body).unwrap();
+    let scopes = request
+        .resource_metrics
+        .iter()
+        .flat_map(|one| &one.scope_metrics);
+    let metrics = scopes.flat_map(|one| &one.metrics);
+    let times = metrics.filter_map(|metric| metric.data.as_ref());
+    times
+        .flat_map(|data| -> Vec<u64> {
+            match data {
+                Data::Gauge(data) => data.data_points.iter().map(|p| p.time_unix_nano).collect(),
+                Data::Sum(data) => data.data_points.iter().map(|p| p.time_unix_nano).collect(),
+                Data::Histogram(data) => {
+                    data.data_points.iter().map(|p| p.time_unix_nano).collect()
+                }
+                Data::ExponentialHistogram(data) => {
+                    data.data_points.iter().map(|p| p.time_unix_nano).collect()
+                }
+                Data::Summary(data) => data.data_points.iter().map(|p| p.time_unix_nano).collect(),
+            }
+        })
+        .collect()
+}
+
+fn record_times(body: &[u8]) -> Vec<u64> {
+    let request = ExportLogsServiceRequest::decode(body).unwrap();
+    let scopes = request.resource_logs.iter().flat_map(|one| &one.scope_logs);
+    let records = scopes.flat_map(|one| &one.log_records);
+    records.map(|record| record.time_unix_nano).collect()
 }

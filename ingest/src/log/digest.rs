@@ -8,6 +8,9 @@ use engine::metric::MetricBatch;
 use engine::span::SpanBatch;
 use std::sync::Arc;
 
+#[cfg(test)]
+mod tests;
+
 /// BLAKE3-128 of the decoded columns of a request: replay compares it with what it decodes itself. Never 0.
 ///
 /// It covers what decides: ids, times, values, anomalies, resources, names, attributes. O(bytes).

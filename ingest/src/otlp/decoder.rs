@@ -125,11 +125,7 @@ impl Decoder {
         json::transcode(signal, body, &self.limits)
     }
 
-    /// [`Decoder::decode`] of a protobuf body.
-    ///
-    /// # Errors
-    /// Likewise.
-    pub fn decode_protobuf(
+    fn decode_protobuf(
         &mut self,
         signal: Signal,
         body: &[u8],
@@ -148,19 +144,6 @@ impl Decoder {
             Signal::Logs => self.records.decode(body, context, known),
         };
         result.map_err(|stop| explain(stop, (signal, body), &self.limits))
-    }
-
-    /// [`Decoder::decode_protobuf`] of spans.
-    ///
-    /// # Errors
-    /// Likewise.
-    pub fn decode_traces(
-        &mut self,
-        body: &[u8],
-        received: Timestamp,
-        seed: HashSeed,
-    ) -> Result<Decoded, DecodeError> {
-        self.decode_protobuf(Signal::Traces, body, received, seed)
     }
 }
 

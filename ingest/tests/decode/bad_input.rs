@@ -2,10 +2,10 @@
 
 use crate::model::{RECEIVED, SEED};
 use engine::anomaly;
-use engine::items::Value;
+use engine::items::{Signal, Value};
 use engine::span::{DURATION_UNKNOWN, SpanBatch, status};
 use engine::time::Timestamp;
-use ingest::otlp::{DecodeError, DecodeLimits, Decoded, Decoder, Problem, RejectReason};
+use ingest::otlp::{DecodeError, DecodeLimits, Decoded, Decoder, Format, Problem, RejectReason};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Sent;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
@@ -23,8 +23,13 @@ fn spans(decoded: &Decoded) -> &SpanBatch {
     decoded.batches[0].spans().unwrap()
 }
 
+fn decode_with(decoder: &mut Decoder, body: &[u8]) -> Result<Decoded, DecodeError> {
+    let kind = (Signal::Traces, Format::Protobuf);
+    decoder.decode(kind, body, Timestamp(RECEIVED), SEED)
+}
+
 fn decode(body: &[u8]) -> Result<Decoded, DecodeError> {
-    Decoder::new(DecodeLimits::default()).decode_traces(body, Timestamp(RECEIVED), SEED)
+    decode_with(&mut Decoder::new(DecodeLimits::default()), body)
 }
 
 fn good() -> Span {
@@ -275,7 +280,7 @@ fn budgets_are_for_the_whole_request() {
     // Resource spans, scope spans and three spans are five items.
     for (spans, fits) in [(3, true), (4, false)] {
         let body = encode(vec![good(); spans]);
-        let result = decoder.decode_traces(&body, Timestamp(RECEIVED), SEED);
+        let result = decode_with(&mut decoder, &body);
         assert_eq!(result.is_ok(), fits);
     }
     let limits = DecodeLimits {
@@ -285,7 +290,7 @@ fn budgets_are_for_the_whole_request() {
     let mut decoder = Decoder::new(limits);
     for (spans, fits) in [(10, true), (200, false)] {
         let body = encode(vec![good(); spans]);
-        match decoder.decode_traces(&body, Timestamp(RECEIVED), SEED) {
+        match decode_with(&mut decoder, &body) {
             Ok(_) => assert!(fits),
             Err(error) => assert!(!fits && error.is_too_large(), "{error}"),
         }
