@@ -34,6 +34,9 @@ const REQUESTS: usize = 8;
 const SPANS: usize = 512;
 const ROUNDS: usize = 201;
 
+/// What is measured: name, signal, bodies, and how prost reads one.
+type Case = (&'static str, Signal, Vec<Vec<u8>>, fn(&[u8]) -> bool);
+
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let rounds = arguments.next().and_then(|rounds| rounds.parse().ok());
@@ -45,7 +48,7 @@ fn main() {
     let records = |body: &[u8]| ExportLogsServiceRequest::decode(body).is_ok();
     let make =
         |request: &dyn Fn(u64) -> Vec<u8>| (0..REQUESTS).map(|n| request(n as u64)).collect();
-    let cases: [(&str, Signal, Vec<Vec<u8>>, fn(&[u8]) -> bool); 4] = [
+    let cases: [Case; 4] = [
         (
             "rich span",
             Signal::Traces,
