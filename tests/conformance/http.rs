@@ -181,10 +181,12 @@ fn s29_body_over_the_limit_is_413() {
                 .send(format!("POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: {media_type}\r\ntransfer-encoding: chunked\r\n\r\n"))
                 .await;
             let chunk = [b"100000\r\n".as_slice(), &vec![b' '; 1 << 20], b"\r\n"].concat();
+            let mut is_open = true;
+            // A receiver need not listen to the end.
             for _ in 0..LIMIT >> 20 {
-                client.send(&chunk).await;
+                is_open = is_open && client.try_send(&chunk).await;
             }
-            client.send("1\r\n \r\n").await;
+            let _was_open = client.try_send("1\r\n \r\n").await;
             let answer = client.answer().await;
             assert_eq!(answer.status, 413, "{answer:?}");
             let _code = status_of(&answer, way);
@@ -238,13 +240,14 @@ fn s32_an_undecodable_body_is_400_with_a_status_and_details() {
                 .await;
             assert_eq!(answer.status, 400, "{answer:?}");
             assert_eq!(status_of(&answer, Way::Protobuf), 3);
-            assert!(answer.rpc_status().violation().is_some());
+            assert!(answer.rpc_status().violation().is_some() || !target.is_tidegate());
             let answer = client
                 .request(Method::POST, path, JSON, &[], br#"{"resourceSpans":"#)
                 .await;
             assert_eq!(answer.status, 400, "{answer:?}");
             assert_eq!(status_of(&answer, Way::Json), 3);
-            assert!(answer.json()["details"][0]["fieldViolations"][0]["field"].is_string());
+            let field = &answer.json()["details"][0]["fieldViolations"][0]["field"];
+            assert!(field.is_string() || !target.is_tidegate());
         }
         [0; 3]
     });
@@ -466,7 +469,8 @@ fn s35_no_fault_of_a_client_is_answered_with_500() {
             let Answer::Refused { status, code, .. } = answer else {
                 panic!("{way:?} {signal:?} {body:?}: {answer:?}");
             };
-            assert!(status != 500 && code != 13, "{way:?} {signal:?} {body:?}");
+            let is_internal = code == 13 && target.is_tidegate();
+            assert!(status != 500 && !is_internal, "{way:?} {signal:?} {body:?}");
         }
         0
     });

@@ -1,8 +1,8 @@
-//! Statements 61-72: what spans and points mean, as far as a sender can see it. The Collector hands items on without
-//! looking into them, so its column ends before these.
+//! Statements 11 and 61-72: what items mean, as far as a sender can see it. The Collector hands items on without looking
+//! into them, so these are not for its column.
 
 use crate::payload::{Payload, Signal, good_metric, good_record, good_span, metrics, now, traces};
-use crate::target::{Answer, Target, Way, check};
+use crate::target::{Answer, Target, Way, check, check_all};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
@@ -32,6 +32,25 @@ async fn spans(target: &Target, odd: impl Fn(&mut Span)) -> i64 {
     }
     assert_eq!(rejected[0], rejected[1]);
     rejected[0]
+}
+
+#[test]
+fn s11_a_partial_success_counts_exactly_and_says_why() {
+    check_all(async |target: &Target, way, signal| {
+        let answer = target.export(way, &Payload::new(signal, 4, 3)).await;
+        let Answer::Accepted {
+            partial: Some((rejected, message)),
+        } = answer
+        else {
+            panic!("{way:?} {signal:?}: {answer:?}");
+        };
+        assert_eq!(rejected, 3, "{way:?} {signal:?}");
+        assert!(
+            message.is_ascii() && message.contains("rejected"),
+            "{message}"
+        );
+        4
+    });
 }
 
 #[test]

@@ -80,11 +80,14 @@ fn s44_ids_are_hexadecimal_of_any_case() {
             &span(&hex("ab", 16), "q6urq6urq6s="),
         )
         .await;
-        // Of the wrong length: that span is rejected and no other.
+        // Of the wrong length: that span is rejected and no other; refusing them all would do as well.
         let answer = target
             .json(Signal::Traces, &span(&hex("ab", 15), &good))
             .await;
-        assert_eq!(answer.rejected(), 1);
+        match target.is_tidegate() {
+            true => assert_eq!(answer.rejected(), 1),
+            false => assert!(!answer.is_clean(), "{answer:?}"),
+        }
         [3, 0, 0]
     });
 }
@@ -232,7 +235,12 @@ fn s49_32_bit_integers_are_numbers_or_strings() {
             (Signal::Logs, "flags"),
             (Signal::Logs, "severityNumber"),
         ] {
+            let is_enum = ["kind", "severityNumber"].contains(&member);
             for int in ["3", r#""3""#] {
+                // Of an enum that is Tidegate's own kindness.
+                if is_enum && int != "3" && !target.is_tidegate() {
+                    continue;
+                }
                 accepts(
                     target,
                     signal,
@@ -277,6 +285,10 @@ fn s50_doubles_may_be_strings_names_and_integers() {
             "1e400",
         ];
         for double in doubles {
+            // Beyond the range is infinite for Tidegate, and may be a fault.
+            if double == "1e400" && !target.is_tidegate() {
+                continue;
+            }
             let more =
                 format!(r#""attributes":[{{"key":"k","value":{{"doubleValue":{double}}}}}]"#);
             accepts(target, Signal::Traces, &with(Signal::Traces, &more)).await;
@@ -420,7 +432,7 @@ fn s57_a_key_twice_is_refused_or_the_last_one_wins() {
                 answer.is_clean() || answer.is_refused_for_good(3, 400),
                 "{answer:?}"
             );
-            assert!(target.server.is_none() || !answer.is_clean());
+            assert!(!target.is_tidegate() || !answer.is_clean());
             accepts(target, signal, &with(signal, r#""x":1,"x":2"#)).await;
         }
         [1, 1, 1]

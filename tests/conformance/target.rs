@@ -63,8 +63,19 @@ impl Answer {
         }
     }
 
-    /// Fails unless everything was accepted and nothing needs saying.
+    /// Whether everything was accepted and nothing was said.
     pub(crate) fn is_clean(&self) -> bool {
+        match self {
+            Self::Accepted { partial: None } => true,
+            Self::Accepted {
+                partial: Some((rejected, message)),
+            } => *rejected == 0 && message.is_empty(),
+            Self::Refused { .. } => false,
+        }
+    }
+
+    /// The same, and `partial_success` is not there at all.
+    pub(crate) fn has_no_partial_success(&self) -> bool {
         *self == Self::Accepted { partial: None }
     }
 
@@ -142,8 +153,7 @@ fn json_partial(body: &serde_json::Value) -> Option<(i64, String)> {
             None => count.as_i64().unwrap(),
         });
     let message = partial["errorMessage"].as_str().unwrap_or("");
-    // An empty object says as little as none.
-    (count != 0 || !message.is_empty()).then(|| (count, message.to_owned()))
+    Some((count, message.to_owned()))
 }
 
 impl Target {
@@ -212,6 +222,11 @@ impl Target {
         let mut client = self.http().await;
         let answer = client.request(::http::Method::POST, path, content_type, headers, body);
         Answer::of_http(&answer.await, way)
+    }
+
+    /// Whether the receiver is Tidegate. Others are not asked for what no specification says.
+    pub(crate) fn is_tidegate(&self) -> bool {
+        self.server.is_some()
     }
 
     /// Sends a payload plain.

@@ -7,7 +7,7 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -93,12 +93,20 @@ pub(crate) struct GrpcAnswer {
 impl GrpcAnswer {
     pub(crate) fn response(&self) -> ExportTraceServiceResponse {
         assert_eq!(self.code, 0, "{self:?}");
-        assert_eq!(self.frame[0], 0);
         assert_eq!(
             self.frame[1..5],
             ((self.frame.len() - 5) as u32).to_be_bytes()
         );
-        ExportTraceServiceResponse::decode(&self.frame[5..]).expect("valid response")
+        let mut message = self.frame[5..].to_vec();
+        // Some answer compressed what was sent compressed.
+        if self.frame[0] == 1 {
+            assert_eq!(self.headers["grpc-encoding"], "gzip");
+            message.clear();
+            flate2::read::MultiGzDecoder::new(&self.frame[5..])
+                .read_to_end(&mut message)
+                .expect("valid gzip");
+        }
+        ExportTraceServiceResponse::decode(&message[..]).expect("valid response")
     }
 
     pub(crate) fn rejected(&self) -> i64 {
@@ -211,11 +219,12 @@ impl Http {
     }
 
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.0
-            .get_mut()
-            .write_all(bytes.as_ref())
-            .await
-            .expect("sends");
+        assert!(self.try_send(bytes).await, "the connection was closed");
+    }
+
+    /// Sends as long as the other side listens; whether it still does.
+    pub(crate) async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.0.get_mut().write_all(bytes.as_ref()).await.is_ok()
     }
 
     pub(crate) async fn finish_sending(&mut self) {
