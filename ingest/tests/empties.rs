@@ -48,6 +48,7 @@ fn peak_bytes() -> Option<usize> {
 fn hostile_requests_cost_little() {
     empties_are_refused_by_the_budget_before_they_cost_anything();
     valid_but_hostile_requests_stay_within_the_byte_budget();
+    json_costs_little_more();
 }
 
 fn empties_are_refused_by_the_budget_before_they_cost_anything() {
@@ -316,4 +317,83 @@ fn stays_small((signal, body): (Signal, &[u8]), name: &str) {
     let took = processor_time().saturating_sub(start);
     println!("{name}: {outcome}, {took:?}, peak memory grew by {grown:?} bytes");
     assert!(grown.unwrap_or(0) < 300 << 20, "{name}: {grown:?}");
+}
+
+/// The same in JSON, where nothing is two bytes as well, and lengths are known only when their content has been read.
+fn json_costs_little_more() {
+    let mut decoder = Decoder::new(DecodeLimits::default());
+    let within = |head: &str, item: &str, tail: &str| {
+        let room = BODY_BYTES - head.len() - tail.len();
+        let items = item.repeat(room / item.len());
+        format!("{head}{}{tail}", items.trim_end_matches(','))
+    };
+    let span = r#"{"resourceSpans":[{"scopeSpans":[{"spans":["#;
+    let point = r#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"histogram":{"dataPoints":[{"bucketCounts":["#;
+    let bombs = [
+        (
+            Signal::Traces,
+            "JSON: empty resource spans",
+            within(r#"{"resourceSpans":["#, "{},", "]}"),
+        ),
+        (
+            Signal::Traces,
+            "JSON: empty spans",
+            within(span, "{},", "]}]}]}"),
+        ),
+        (
+            Signal::Traces,
+            "JSON: empty attributes of one span",
+            within(&format!(r#"{span}{{"attributes":["#), "{},", "]}]}]}]}"),
+        ),
+        (
+            Signal::Logs,
+            "JSON: unknown members",
+            within("{", r#""a":0,"#, "}"),
+        ),
+        (
+            Signal::Metrics,
+            "JSON: bucket counts",
+            within(point, "0,", "]}]}}]}]}]}"),
+        ),
+    ];
+    for (signal, name, body) in &bombs {
+        let mut elapsed = Duration::MAX;
+        let grown = growth(|| elapsed = refuse_json(&mut decoder, *signal, body, name));
+        println!("{name}: {elapsed:?}, peak memory grew by {grown:?} bytes");
+        assert!(elapsed < Duration::from_secs(1), "{name}: {elapsed:?}");
+        assert!(grown.unwrap_or(0) < 200 << 20, "{name}: {grown:?}");
+    }
+    // As deep as it goes, with nearly all of the text at the bottom: it moves once a level.
+    let (open, close) = (r#"{"arrayValue":{"values":["#, "]}}");
+    let head = format!(
+        r#"{span}{{"attributes":[{{"key":"k","value":{}{{"stringValue":""#,
+        open.repeat(29)
+    );
+    let tail = format!(r#""}}{}}}]}}]}}]}}]}}"#, close.repeat(29));
+    let body = within(&head, "x", &tail);
+    let start = processor_time();
+    let decoded = decoder.decode(
+        (Signal::Traces, Format::Json),
+        body.as_bytes(),
+        RECEIVED,
+        HashSeed(1, 2),
+    );
+    let elapsed = processor_time().saturating_sub(start);
+    println!("JSON: 64 MiB at the deepest level: {elapsed:?}");
+    assert_eq!(decoded.unwrap().items_rejected(), 1);
+    assert!(elapsed < Duration::from_secs(3), "{elapsed:?}");
+}
+
+fn refuse_json(decoder: &mut Decoder, signal: Signal, body: &str, name: &str) -> Duration {
+    let start = processor_time();
+    let decoded = decoder.decode(
+        (signal, Format::Json),
+        body.as_bytes(),
+        RECEIVED,
+        HashSeed(1, 2),
+    );
+    let elapsed = processor_time().saturating_sub(start);
+    let error = decoded.unwrap_err();
+    assert!(error.is_too_large(), "{name}: {error}");
+    elapsed
 }

@@ -176,6 +176,9 @@ fn deep_json(dice: &mut Dice) -> Shot {
 /// A mebibyte of zeros as a gzip member; many of them are a bomb.
 static ZEROS: LazyLock<Vec<u8>> = LazyLock::new(|| gzip(&vec![0; MIB]));
 
+/// About a mebibyte of empty objects, as a gzip member.
+static EMPTY_OBJECTS: LazyLock<Vec<u8>> = LazyLock::new(|| gzip(&b"{},".repeat(MIB / 3)));
+
 /// 64 MiB of `empty` behind `head`, as gzip.
 fn empties(head: &[u8], empty: [u8; 2]) -> Vec<u8> {
     let many = gzip(&empty.repeat(MIB / 2));
@@ -288,6 +291,21 @@ fn wire_cases() -> Vec<Case> {
             let body = empties(&bomb_head(path), [field, 0]);
             let signal = dice.signal();
             compressed(dice, Expect::TooLarge, 0, signal, body)
+        }),
+        (14, "64 MiB of empty items in JSON", |dice| {
+            let signal = dice.signal();
+            let [resources, scopes, items] = signal.levels();
+            let heads = [
+                format!(r#"{{"{resources}":["#),
+                format!(r#"{{"{resources}":[{{"{scopes}":["#),
+                format!(r#"{{"{resources}":[{{"{scopes}":[{{"{items}":["#),
+            ];
+            let head = &heads[dice.range(0, heads.len())];
+            let body = [gzip(head.as_bytes()), EMPTY_OBJECTS.repeat(60)].concat();
+            Shot {
+                way: Way::Json,
+                ..compressed(dice, Expect::TooLarge, 0, signal, body)
+            }
         }),
         (15, "64 MiB of empty attributes", |dice| {
             let signal = dice.signal();

@@ -1,4 +1,4 @@
-//! The statements of OTLP 1.11 as black-box tests, named by number, over every signal and
+//! The statements of OTLP 1.11 as black-box tests, named by their number in `docs/conformance.md`, over every signal and
 //! every transport that they concern; and the catalogue of bad input.
 //!
 //! They speak to a running receiver through sockets and look at nothing but its answers, and at its counts when it is

@@ -34,7 +34,10 @@ const STATEMENTS: [(&str, &str); 72] = [
     ),
     ("MUST", "the same after decompression"),
     ("SHOULD", "the limit is 64 MiB by default and can be set"),
-    ("MUST", "full success leaves partial_success unset"),
+    (
+        "MUST",
+        "full success leaves partial_success unset (set but empty is set)",
+    ),
     ("SHOULD", "an empty request succeeds"),
     ("SHOULD", "empty envelopes succeed"),
     (
