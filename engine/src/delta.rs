@@ -9,6 +9,7 @@ use crate::items::Signal;
 use crate::metric::Instrument;
 use crate::slo::SloId;
 use crate::time::Timestamp;
+use crate::trace::FailureClass;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -243,6 +244,270 @@ pub struct UnitDelta {
     pub latency: Vec<(u8, i64)>,
 }
 
+/// A service and its revision, as one side of an edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Party {
+    /// Service.
+    pub service: ServiceId,
+    /// Revision.
+    pub revision: RevisionId,
+}
+
+/// Stable 128-bit key of a raw peer: BLAKE3-128 of (kind, address, namespace, caller's environment), as a client told it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PeerId(#[serde(with = "crate::hash::hex128")] pub u128);
+
+/// The called side of an edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Callee {
+    /// The server half came, or its parent tells it.
+    Service(Party),
+    /// Only the client half is there: what it called, unresolved. The Decider resolves it when it is read.
+    Peer(PeerId),
+}
+
+/// What kind of connection an edge is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Connection {
+    /// A synchronous call.
+    Call,
+    /// A database.
+    Database,
+    /// Through a queue or topic.
+    Messaging,
+}
+
+/// Which edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EdgeKey {
+    /// Who called; `None` = unknown (a server half whose client half is missing).
+    pub caller: Option<Party>,
+    /// Who was called.
+    pub callee: Callee,
+    /// How.
+    pub connection: Connection,
+    /// Number of the operation called, as in [`UnitKey::route`]; the server's where it is known.
+    pub route: u64,
+}
+
+/// Logarithms of durations, summed: enough for a mean and a deviation, and a commutative group.
+///
+/// Each value is log2(ns) in 1/256, rounded down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LogMoments {
+    /// Change in values.
+    pub count: i64,
+    /// Change in their sum.
+    pub sum: i64,
+    /// Change in the sum of their squares.
+    pub squares: i64,
+}
+
+impl LogMoments {
+    /// No values.
+    pub const ZERO: Self = Self {
+        count: 0,
+        sum: 0,
+        squares: 0,
+    };
+
+    /// One duration, ns.
+    pub const fn of(nanos: u64) -> Self {
+        let value = log2_256(nanos);
+        Self {
+            count: 1,
+            sum: value,
+            squares: value * value,
+        }
+    }
+
+    /// Adds another's.
+    pub const fn add(&mut self, other: Self) {
+        self.count += other.count;
+        self.sum += other.sum;
+        self.squares += other.squares;
+    }
+
+    /// The same with its sign turned: to take back.
+    #[must_use]
+    pub const fn negated(self) -> Self {
+        Self {
+            count: -self.count,
+            sum: -self.sum,
+            squares: -self.squares,
+        }
+    }
+}
+
+/// log2 of `nanos` in 1/256, linear between powers of two (at most 0.0861, that is 22 steps, too small), in `0..16,384`; 0 for 0. Integers
+/// alone, so that every machine agrees.
+pub const fn log2_256(nanos: u64) -> i64 {
+    if nanos == 0 {
+        return 0;
+    }
+    let whole = nanos.ilog2();
+    let rest = (((nanos as u128) << 8) >> whole) as i64 - 256;
+    (whole as i64) * 256 + rest
+}
+
+/// What happened on one edge in one second of event time (end of the client half; of the server half without one).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EdgeDelta {
+    /// Which edge.
+    pub key: EdgeKey,
+    /// Event second.
+    pub second: u64,
+    /// Change in requests (attempts: one per pair of halves) by [`FailureClass`] number.
+    pub requests: [i64; FailureClass::COUNT],
+    /// Change in logical calls: the first attempts among them.
+    pub logical: i64,
+    /// Change in requests whose both halves are there.
+    pub paired: i64,
+    /// Change in wasted requests: the server half ended after the client half.
+    pub wasted: i64,
+    /// Change per latency bucket ([`crate::latency`]) of the client half.
+    pub client: Vec<(u8, i64)>,
+    /// Likewise of the server half.
+    pub server: Vec<(u8, i64)>,
+    /// Client minus server duration of pairs: the network, and waiting. Values below 1 ns count as 1 ns.
+    pub gap: LogMoments,
+}
+
+impl EdgeDelta {
+    /// Nothing yet.
+    pub const fn new(key: EdgeKey, second: u64) -> Self {
+        Self {
+            key,
+            second,
+            requests: [0; FailureClass::COUNT],
+            logical: 0,
+            paired: 0,
+            wasted: 0,
+            client: Vec::new(),
+            server: Vec::new(),
+            gap: LogMoments::ZERO,
+        }
+    }
+
+    /// Adds what was counted of the same edge and second elsewhere. Latency cells are joined by [`Delta::normalize`].
+    pub fn absorb(&mut self, other: &mut Self) {
+        for (count, more) in self.requests.iter_mut().zip(other.requests) {
+            *count += more;
+        }
+        self.logical += other.logical;
+        self.paired += other.paired;
+        self.wasted += other.wasted;
+        self.client.append(&mut other.client);
+        self.server.append(&mut other.server);
+        self.gap.add(other.gap);
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.requests.iter().all(|count| *count == 0)
+            && [self.logical, self.paired, self.wasted] == [0; 3]
+            && self.client.is_empty()
+            && self.server.is_empty()
+            && self.gap == LogMoments::ZERO
+    }
+}
+
+/// Where a failing trace's failure began, by the second in which its root (or earliest span) ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct BlameKey {
+    /// Service of the root.
+    pub root: ServiceId,
+    /// Who is blamed: the origin of the error, or the edge's caller when the callee could not be reached.
+    pub origin: Party,
+    /// The unreachable or late callee, when an edge is blamed.
+    pub callee: Option<Callee>,
+    /// What kind of failure it was there.
+    pub class: FailureClass,
+    /// Whether it made the root fail; otherwise somebody on the way coped with it.
+    pub fatal: bool,
+    /// Event second.
+    pub second: u64,
+}
+
+/// One trace with n origins gives each of them this many shares divided by n: 2,520 divides evenly up to n = 10.
+pub const BLAME_SHARES: i64 = 2_520;
+
+/// Blame under one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlameDelta {
+    /// Which.
+    pub key: BlameKey,
+    /// Change in shares, in 1/[`BLAME_SHARES`] of a trace.
+    pub shares: i64,
+}
+
+/// Where work is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct WorkKey {
+    /// Who works.
+    pub party: Party,
+    /// Number of the operation, as in [`UnitKey::route`].
+    pub route: u64,
+    /// Event second (span end).
+    pub second: u64,
+}
+
+/// What the spans of one operation did in one second, of settled traces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkDelta {
+    /// Where.
+    pub key: WorkKey,
+    /// Change in spans.
+    pub spans: i64,
+    /// Change in failed spans.
+    pub failed: i64,
+    /// Change in their exclusive time (duration less the union of the children clipped to the span), ns.
+    pub exclusive_nanos: i64,
+    /// The same by its logarithm; values below 1 ns count as 1 ns.
+    pub exclusive: LogMoments,
+    /// Change in exclusive time on critical paths, ns.
+    pub critical_nanos: i64,
+    /// Change in child spans.
+    pub children: i64,
+}
+
+impl WorkDelta {
+    /// Adds what was counted under the same key elsewhere. Times wrap, so that made-up durations can be taken back too.
+    pub const fn absorb(&mut self, other: &Self) {
+        self.spans += other.spans;
+        self.failed += other.failed;
+        self.exclusive_nanos = self.exclusive_nanos.wrapping_add(other.exclusive_nanos);
+        self.exclusive.add(other.exclusive);
+        self.critical_nanos = self.critical_nanos.wrapping_add(other.critical_nanos);
+        self.children += other.children;
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.exclusive == LogMoments::ZERO
+            && [self.spans, self.failed, self.children] == [0; 3]
+            && [self.exclusive_nanos, self.critical_nanos] == [0; 2]
+    }
+}
+
+/// Error records of one place in the code, in one second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LogErrorKey {
+    /// Who logged.
+    pub party: Party,
+    /// Fingerprint of scope name and the body without what varies.
+    pub place: u64,
+    /// Event second.
+    pub second: u64,
+}
+
+/// Error records (severity ERROR and above).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogErrorDelta {
+    /// Where.
+    pub key: LogErrorKey,
+    /// Change in records.
+    pub records: i64,
+}
+
 /// Everything the folders counted since the last Tick.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Delta {
@@ -256,6 +521,14 @@ pub struct Delta {
     pub instruments: Vec<InstrumentDelta>,
     /// By key.
     pub units: Vec<UnitDelta>,
+    /// By (key, second).
+    pub edges: Vec<EdgeDelta>,
+    /// By key.
+    pub blame: Vec<BlameDelta>,
+    /// By key.
+    pub work: Vec<WorkDelta>,
+    /// By key.
+    pub log_errors: Vec<LogErrorDelta>,
     /// Names of routes, told every few seconds.
     pub routes: Vec<RouteName>,
     /// Counters that changed.
@@ -270,6 +543,10 @@ impl Delta {
             && self.doubts.is_empty()
             && self.instruments.is_empty()
             && self.units.is_empty()
+            && self.edges.is_empty()
+            && self.blame.is_empty()
+            && self.work.is_empty()
+            && self.log_errors.is_empty()
             && self.routes.is_empty()
             && self.counters.is_empty()
     }
@@ -284,75 +561,89 @@ impl Delta {
         self.doubts.extend(other.doubts);
         self.instruments.extend(other.instruments);
         self.units.extend(other.units);
+        self.edges.extend(other.edges);
+        self.blame.extend(other.blame);
+        self.work.extend(other.work);
+        self.log_errors.extend(other.log_errors);
         self.routes.extend(other.routes);
         self.normalize();
     }
 
     /// Sorts every list by key, joins equal keys and drops rows that came to nothing.
     pub fn normalize(&mut self) {
-        self.resources.sort_by_key(|row| (row.hash, row.signal));
-        self.resources.dedup_by(|row, into| {
-            let same = (row.hash, row.signal) == (into.hash, into.signal);
-            if same {
-                into.absorb(row);
-            }
-            same
-        });
-        self.sli
-            .sort_by_key(|row| (row.slo, row.revision, row.second));
-        self.sli.dedup_by(|row, into| {
-            let same =
-                (row.slo, row.revision, row.second) == (into.slo, into.revision, into.second);
-            if same {
+        join(
+            &mut self.resources,
+            |row| (row.hash, row.signal),
+            |into, row| into.absorb(row),
+        );
+        join(
+            &mut self.sli,
+            |row| (row.slo, row.revision, row.second),
+            |into, row| {
                 into.good += row.good;
                 into.bad += row.bad;
-            }
-            same
-        });
+            },
+        );
         self.sli.retain(|row| row.good != 0 || row.bad != 0);
-        self.doubts.sort_by_key(|row| (row.slo, row.second));
-        self.doubts.dedup_by(|row, into| {
-            let same = (row.slo, row.second) == (into.slo, into.second);
-            if same {
-                into.events += row.events;
-            }
-            same
-        });
+        join(
+            &mut self.doubts,
+            |row| (row.slo, row.second),
+            |into, row| into.events += row.events,
+        );
         self.doubts.retain(|row| row.events != 0);
-        self.instruments.sort_by_key(|row| row.slo);
-        self.instruments.dedup_by(|row, into| {
-            let same = row.slo == into.slo;
-            if same {
+        join(
+            &mut self.instruments,
+            |row| row.slo,
+            |into, row| {
                 into.wrong = [into.wrong, row.wrong].into_iter().flatten().min();
                 into.right |= row.right;
-            }
-            same
-        });
-        self.units.sort_by_key(|row| row.key);
-        self.units.dedup_by(|row, into| {
-            let same = row.key == into.key;
-            if same {
+            },
+        );
+        join(
+            &mut self.units,
+            |row| row.key,
+            |into, row| {
                 into.units += row.units;
                 into.failed += row.failed;
                 into.latency.append(&mut row.latency);
-            }
-            same
-        });
+            },
+        );
         for row in &mut self.units {
-            row.latency.sort_by_key(|(bucket, _)| *bucket);
-            row.latency.dedup_by(|cell, into| {
-                let same = cell.0 == into.0;
-                if same {
-                    into.1 += cell.1;
-                }
-                same
-            });
-            row.latency.retain(|(_, count)| *count != 0);
+            join_cells(&mut row.latency);
         }
         self.units
             .retain(|row| row.units != 0 || row.failed != 0 || !row.latency.is_empty());
+        self.normalize_traces();
         self.name_routes();
         self.counters.retain(|_, count| *count != 0);
+    }
+
+    /// The same for what traces tell.
+    fn normalize_traces(&mut self) {
+        join(
+            &mut self.edges,
+            |row| (row.key, row.second),
+            |into, row| into.absorb(row),
+        );
+        for row in &mut self.edges {
+            join_cells(&mut row.client);
+            join_cells(&mut row.server);
+        }
+        self.edges.retain(|row| !row.is_nothing());
+        join(
+            &mut self.blame,
+            |row| row.key,
+            |into, row| into.shares += row.shares,
+        );
+        self.blame.retain(|row| row.shares != 0);
+        join(&mut self.work, |row| row.key, |into, row| into.absorb(row));
+        self.work.retain(|row| !row.is_nothing());
+        join(
+            &mut self.log_errors,
+            |row| row.key,
+            |into, row| into.records += row.records,
+        );
+        self.log_errors.retain(|row| row.records != 0);
     }
 
     /// One name per route, at most [`ROUTE_NAMES_MAX`] per service.
@@ -369,4 +660,22 @@ impl Delta {
             of_service.1 <= ROUTE_NAMES_MAX
         });
     }
+}
+
+/// Sorts `rows` by `key` and joins rows with the same one. Sums do not depend on the order of equal keys.
+fn join<T, K: Ord>(rows: &mut Vec<T>, key: impl Fn(&T) -> K, absorb: impl Fn(&mut T, &mut T)) {
+    rows.sort_by_key(&key);
+    rows.dedup_by(|row, into| {
+        let same = key(row) == key(into);
+        if same {
+            absorb(into, row);
+        }
+        same
+    });
+}
+
+/// Joins the cells of a histogram by bucket and drops empty ones.
+fn join_cells(cells: &mut Vec<(u8, i64)>) {
+    join(cells, |cell| cell.0, |into, cell| into.1 += cell.1);
+    cells.retain(|(_, count)| *count != 0);
 }

@@ -44,6 +44,7 @@ pub mod stats;
 pub mod store;
 pub mod stream;
 pub mod time;
+pub mod trace;
 pub mod traffic;
 
 /// Number of the rules that turn a recorded log into state. It counts up whenever the same log would give other

@@ -208,6 +208,7 @@ impl Tally {
             units: self.take_units(arms),
             routes: self.take_routes(now),
             counters: self.counters.take(),
+            ..Delta::default()
         };
         self.series.clear();
         self.series_index.clear();
