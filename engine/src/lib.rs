@@ -11,6 +11,7 @@
 pub mod alert;
 pub mod anomaly;
 pub mod batch;
+pub mod blame;
 pub mod budget;
 pub mod burn_rate;
 pub mod decider;
