@@ -1,6 +1,7 @@
 //! Recorded data that nobody in this project wrote, through the real binary. Needs `TIDEGATE_CORPUS`.
 
 mod metastable;
+mod rca;
 
 use std::path::PathBuf;
 
