@@ -8,21 +8,73 @@ use super::error::Stop;
 use super::value::{AnyValue, KeyValue, usual_bool, usual_int, usual_text};
 use engine::hash::blake3_128;
 use engine::items::ValueKind;
+use foldhash::fast::RandomState;
+use std::hash::BuildHasher;
 use std::ops::Range;
+
+/// Streams remembered; a stream sends the same attributes with every point.
+const REMEMBERED: usize = 1 << 12;
+/// Longest attributes remembered, bytes.
+const REMEMBERED_BYTES_MAX: usize = 1 << 10;
 
 /// Hashes attributes in the order of their keys; reused from point to point.
 #[derive(Default)]
 pub(super) struct StreamHash {
+    /// What was hashed last, by a hash of what was sent: empty or [`REMEMBERED`] many.
+    remembered: Vec<Option<Remembered>>,
+    hasher: RandomState,
+    sent: Vec<u8>,
     /// Keys and values, each value with its kind before it.
     arena: Vec<u8>,
     entries: Vec<(Range<usize>, Range<usize>)>,
     sorted: Vec<u8>,
 }
 
+/// A stream by the bytes that named it: the same bytes are the same stream, so that no result depends on what is
+/// remembered.
+struct Remembered {
+    owners: [u128; 2],
+    /// The encoded `KeyValue`s as sent, each after its length.
+    sent: Box<[u8]>,
+    stream: u128,
+}
+
 impl StreamHash {
     /// BLAKE3-128 of `owners` (origin and metric) and of the encoded `KeyValue`s, sorted by key, the last of a repeated
     /// key. They must be valid; their values stand at `value_depth`. O(n log n).
     pub(super) fn of(
+        &mut self,
+        owners: [u128; 2],
+        attributes: &[&[u8]],
+        value_depth: u32,
+    ) -> Result<u128, Stop> {
+        self.sent.clear();
+        for encoded in attributes {
+            self.sent
+                .extend_from_slice(&(encoded.len() as u32).to_le_bytes());
+            self.sent.extend_from_slice(encoded);
+        }
+        if self.sent.len() > REMEMBERED_BYTES_MAX {
+            return self.hash(owners, attributes, value_depth);
+        }
+        self.remembered.resize_with(REMEMBERED, || None);
+        let at = self.hasher.hash_one((owners, &self.sent)) as usize % REMEMBERED;
+        if let Some(known) = &self.remembered[at]
+            && known.owners == owners
+            && *known.sent == *self.sent
+        {
+            return Ok(known.stream);
+        }
+        let stream = self.hash(owners, attributes, value_depth)?;
+        self.remembered[at] = Some(Remembered {
+            owners,
+            sent: self.sent.as_slice().into(),
+            stream,
+        });
+        Ok(stream)
+    }
+
+    fn hash(
         &mut self,
         owners: [u128; 2],
         attributes: &[&[u8]],
