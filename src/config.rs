@@ -14,7 +14,7 @@ mod tests;
 #[cfg(test)]
 pub(crate) use layers::Loaded;
 pub(crate) use layers::{ConfigArgs, load};
-pub(crate) use values::{Alertmanager, Bytes, Count, Exclude, Span, Url, Webhook};
+pub(crate) use values::{Alertmanager, Bytes, Count, Exclude, Origin, Span, Url, UrlPath, Webhook};
 
 use Preset::{Is, Unset};
 use layers::{Asked, Preset, Setting};
@@ -85,6 +85,8 @@ settings! {
         /// Threads that fold spans, 0 to 64; 0 is one for every four cores, 1 to 8: decoding takes
         /// the others. Answers are the same for any number.
         folder_threads: Count<0, 64> = Is("0"),
+        /// OTLP over HTTP, where a proxy or a page in a browser wants it otherwise.
+        otlp_http: OtlpHttp = Unset(""),
         /// Telemetry kept for looking at; nothing that decides reads it.
         store: Store = Unset(""),
         /// Bounds of what is accepted at once. Beyond them senders are told to come again, or that it is too much.
@@ -132,6 +134,21 @@ settings! {
         http: SocketAddr = Is("127.0.0.1:4318"),
         /// API, gate, pages and `/metrics`.
         api: SocketAddr = Is("127.0.0.1:9470"),
+    }
+}
+
+settings! {
+    /// OTLP over HTTP.
+    OtlpHttp {
+        /// Path that spans are posted to; it must be this one exactly.
+        traces_path: UrlPath = Is("/v1/traces"),
+        /// Path of metrics.
+        metrics_path: UrlPath = Is("/v1/metrics"),
+        /// Path of logs.
+        logs_path: UrlPath = Is("/v1/logs"),
+        /// Origins whose pages may send telemetry from a browser (CORS), each exact. Unset: none. Browsers send no token
+        /// when they ask for leave, and every visitor of such a page can read the one that it sends.
+        cors_origins: Vec<Origin> = Unset("[https://app.example.com]"),
     }
 }
 

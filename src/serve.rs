@@ -15,7 +15,7 @@ use engine::input::Input;
 use engine::machine::EngineConfig;
 use ingest::definitions::{LoadOptions, Reloader, WatchOptions, watch};
 use ingest::log::{Checkpoints, LogHeader, LogWriter};
-use ingest::receive::{ReceiveConfig, ReceiveStats, Receiver, Token};
+use ingest::receive::{HttpPaths, ReceiveConfig, ReceiveStats, Receiver, Token};
 use query::api::ApiState;
 use query::metrics::Sample;
 use std::net::SocketAddr;
@@ -270,12 +270,19 @@ fn start_recording(path: &Path, seed: HashSeed) -> Result<LogWriter> {
 
 fn receive_config(config: &Config, token: Option<&str>) -> ReceiveConfig {
     let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let origins = config.otlp_http.cors_origins.iter();
     ReceiveConfig {
         request_bytes_max: size(config.limits.request_bytes.0),
         in_flight_bytes_max: size(config.limits.in_flight_bytes.0),
         connections_max: size(config.limits.connections.0),
         body_timeout: config.limits.body_timeout.0,
         idle_timeout: config.limits.idle_timeout.0,
+        paths: HttpPaths {
+            traces: config.otlp_http.traces_path.0.clone(),
+            metrics: config.otlp_http.metrics_path.0.clone(),
+            logs: config.otlp_http.logs_path.0.clone(),
+        },
+        cors_origins: origins.map(|origin| origin.0.clone()).collect(),
         token: token.map(Token::new),
         ..ReceiveConfig::default()
     }

@@ -234,6 +234,20 @@ fn check(config: &Config, layers: &Layers<'_>) {
         );
     }
     check_names(config, layers);
+    check_paths(config, layers);
+}
+
+/// A path tells the signal.
+fn check_paths(config: &Config, layers: &Layers<'_>) {
+    let http = &config.otlp_http;
+    let [traces, metrics, logs] = [&http.traces_path, &http.metrics_path, &http.logs_path];
+    let same = match (metrics == traces, logs == traces || logs == metrics) {
+        (true, _) => ("otlp_http.metrics_path", metrics),
+        (false, true) => ("otlp_http.logs_path", logs),
+        (false, false) => return,
+    };
+    let message = format!("expected a path of its own, got `{}` again", same.1.0);
+    layers.error(same.0, message, "a body alone does not tell its signal");
 }
 
 /// Definitions name webhooks and Alertmanagers alike: a name means one of them.

@@ -120,7 +120,7 @@ folder_threads: 65
     );
     let expected = "\
 error: --set: expected SETTING=VALUE with a known setting, got `nothing`
-  hint: settings: listen.grpc, listen.http, listen.api, external_url, definitions, strict_definitions, data_dir, record, token_file, allow_insecure_listen, folder_threads, store.bytes, limits.request_bytes, limits.in_flight_bytes, limits.connections, limits.body_timeout, limits.idle_timeout, limits.dedup_bytes, exclude, webhooks, alertmanagers
+  hint: settings: listen.grpc, listen.http, listen.api, external_url, definitions, strict_definitions, data_dir, record, token_file, allow_insecure_listen, folder_threads, otlp_http.traces_path, otlp_http.metrics_path, otlp_http.logs_path, otlp_http.cors_origins, store.bytes, limits.request_bytes, limits.in_flight_bytes, limits.connections, limits.body_timeout, limits.idle_timeout, limits.dedup_bytes, exclude, webhooks, alertmanagers
 error: TIDEGATE_LIMITS_CONNECTIONS: limits.connections: expected a whole number from 1 to 1000000, got `many`
 error: t.yaml:2:9: listen.grpc: expected an IP address and a port, such as `127.0.0.1:4317`, got `everywhere`
 error: t.yaml:5:3: store.bites: expected a known field, got `bites`
@@ -248,5 +248,35 @@ fn the_example_is_fresh_and_valid() {
     assert_eq!((config.webhooks.len(), config.alertmanagers.len()), (1, 1));
     assert!(
         config.definitions.is_some() && config.data_dir.is_some() && config.token_file.is_some()
+    );
+}
+
+#[test]
+fn paths_and_origins_that_cannot_work_are_named() {
+    let file = "otlp_http:
+  traces_path: v1/traces
+  logs_path: /v1/logs?x
+  cors_origins: ['*', https://app.example.com/, HTTPS://APP.example.com, https://app.example.com]
+";
+    let places = |loaded: &Loaded| -> Vec<String> {
+        let problems = loaded.problems.iter();
+        problems
+            .map(|problem| format!("{} {}", problem.place, problem.field))
+            .collect()
+    };
+    assert_eq!(
+        places(&load_with(file, &[], &[])),
+        [
+            "t.yaml:2:16 otlp_http.traces_path",
+            "t.yaml:3:14 otlp_http.logs_path",
+            "t.yaml:4:18 otlp_http.cors_origins[0]",
+            "t.yaml:4:23 otlp_http.cors_origins[1]",
+            "t.yaml:4:49 otlp_http.cors_origins[2]",
+        ]
+    );
+    let file = "otlp_http: {logs_path: /v1/metrics}\n";
+    assert_eq!(
+        places(&load_with(file, &[], &[])),
+        ["t.yaml:1:24 otlp_http.logs_path"]
     );
 }

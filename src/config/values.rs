@@ -55,6 +55,14 @@ pub(crate) struct Alertmanager {
     pub(crate) labels: BTreeMap<String, String>,
 }
 
+/// The path of an address: `/v1/traces`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UrlPath(pub(crate) String);
+
+/// The origin of a page: scheme, host and port, as a browser sends it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Origin(pub(crate) String);
+
 /// An http or https address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Url(pub(crate) String);
@@ -245,6 +253,50 @@ impl Leaf for Option<Url> {
     fn absent() -> Option<Self> {
         Some(None)
     }
+}
+
+impl Leaf for UrlPath {
+    fn leaf(field: &Field<'_>) -> Option<Self> {
+        let text = field.text()?;
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
+        if !text.starts_with('/') || !text.bytes().all(is_plain) {
+            field.expected(
+                "a path such as `/v1/traces`",
+                "it begins with `/`; letters, digits and `-_.~/` need no escapes",
+            );
+            return None;
+        }
+        Some(Self(text.to_owned()))
+    }
+}
+
+impl Leaf for Vec<Origin> {
+    fn leaf(field: &Field<'_>) -> Option<Self> {
+        let read: Vec<Option<Origin>> = field.list()?.iter().map(read_origin).collect();
+        read.into_iter().collect()
+    }
+
+    fn absent() -> Option<Self> {
+        Some(Vec::new())
+    }
+}
+
+/// Browsers send origins in small letters, without a path and without the scheme's usual port.
+fn read_origin(field: &Field<'_>) -> Option<Origin> {
+    let text = field.text()?;
+    let host = ["http://", "https://"]
+        .iter()
+        .find_map(|scheme| text.strip_prefix(scheme));
+    let is_host =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:[]".contains(&byte);
+    if !host.is_some_and(|host| !host.is_empty() && host.bytes().all(is_host)) {
+        field.expected(
+            "an origin such as `https://app.example.com`",
+            "scheme and host in small letters, a port if it is not the usual one, no path",
+        );
+        return None;
+    }
+    Some(Origin(text.to_owned()))
 }
 
 impl Leaf for Vec<Alertmanager> {

@@ -117,25 +117,84 @@ fn s33_a_body_that_does_not_come_is_408_with_a_status() {
     });
 }
 
-/// Statement 42 allows other paths; there are none to choose, so what stands in front must not rewrite them.
-#[test]
-fn s42_the_paths_are_the_defaults_and_exact() {
-    let target = Target::tidegate(&[]);
+/// The status of spans posted to each of `paths`.
+fn statuses<const N: usize>(target: &Target, paths: [&str; N]) -> [u16; N] {
     block_on(async {
         let mut client = target.http().await;
-        for path in [
-            "/traces",
-            "/otlp/v1/traces",
-            "/v1/traces/",
-            "//v1/traces",
-            "/v1/%74races",
-        ] {
+        let mut statuses = [0; N];
+        for (path, status) in paths.into_iter().zip(&mut statuses) {
             let body = Payload::new(Signal::Traces, 1, 0).protobuf;
-            let answer = client
-                .request(Method::POST, path, PROTOBUF, &[], &body)
-                .await;
-            assert_eq!(answer.status, 404, "{path}");
+            let answer = client.request(Method::POST, path, PROTOBUF, &[], &body);
+            *status = answer.await.status;
         }
+        statuses
+    })
+}
+
+#[test]
+fn s42_the_paths_are_exact() {
+    let paths = [
+        "/v1/traces",
+        "/traces",
+        "/otlp/v1/traces",
+        "/v1/traces/",
+        "//v1/traces",
+        "/v1/%74races",
+    ];
+    let target = Target::tidegate(&[]);
+    assert_eq!(statuses(&target, paths), [200, 404, 404, 404, 404, 404]);
+}
+
+#[test]
+fn s42_the_paths_can_be_chosen() {
+    let settings = [("TIDEGATE_OTLP_HTTP_TRACES_PATH", "/otlp/v1/traces")];
+    let target = Target::tidegate(&settings);
+    let paths = ["/otlp/v1/traces", "/v1/traces"];
+    assert_eq!(statuses(&target, paths), [200, 404]);
+}
+
+/// A page of an allowed origin may ask and send, one of another origin is told nothing; leave is asked without a token.
+#[test]
+fn s40_an_origin_can_be_allowed() {
+    const ORIGIN: &str = "https://app.example.com";
+    let folder = tempfile::tempdir().unwrap();
+    let (config, token) = (folder.path().join("t.yaml"), folder.path().join("token"));
+    std::fs::write(&token, "secret\n").unwrap();
+    let text = format!(
+        "otlp_http: {{cors_origins: ['{ORIGIN}']}}\ntoken_file: {}\n",
+        token.display()
+    );
+    std::fs::write(&config, text).unwrap();
+    let target = Target::tidegate(&[("TIDEGATE_CONFIG", config.to_str().unwrap())]);
+    block_on(async {
+        let mut client = target.http().await;
+        let body = Payload::new(Signal::Traces, 1, 0).protobuf;
+        for (origin, allowed) in [
+            (ORIGIN, Some(ORIGIN)),
+            ("https://example.com", None),
+            ("http://app.example.com", None),
+            ("https://app.example.com:8443", None),
+        ] {
+            let asked = [
+                ("origin", origin),
+                ("access-control-request-method", "POST"),
+                (
+                    "access-control-request-headers",
+                    "authorization,content-type",
+                ),
+            ];
+            let leave = client.request(Method::OPTIONS, "/v1/traces", PROTOBUF, &asked, b"");
+            let leave = leave.await;
+            assert_eq!(leave.status, 200, "{leave:?}");
+            assert_eq!(leave.header("access-control-allow-origin"), allowed);
+            let sent = [("origin", origin), ("authorization", "Bearer secret")];
+            let answer = client.request(Method::POST, "/v1/traces", PROTOBUF, &sent, &body);
+            let answer = answer.await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+            assert_eq!(answer.header("access-control-allow-origin"), allowed);
+        }
+        let refused = client.request(Method::POST, "/v1/traces", PROTOBUF, &[], &body);
+        assert_eq!(refused.await.status, 401);
     });
 }
 

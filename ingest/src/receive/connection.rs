@@ -3,11 +3,12 @@
 //! hyper alone closes a silent HTTP/2 client never, and an HTTP/1.1 client only while it sends headers. So every
 //! connection has a watch beside it that sees requests begin and end, and closes what has not asked for anything.
 
+use super::ConfigError;
 use super::framing::{Head, TwoFramings, Watched};
 use super::pipeline::Pipeline;
 use super::reply::Reply;
 use super::{grpc, http};
-use ::http::{Request, Response, Version};
+use ::http::{HeaderValue, Method, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -22,6 +23,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tower::{Layer, ServiceExt};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 /// Flow-control window of one HTTP/2 stream: a 512-span request in one go.
 const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
@@ -37,6 +40,9 @@ const HEADER_BYTES_MAX: u32 = 16 * 1024;
 const PING_INTERVAL: Duration = Duration::from_secs(60);
 /// First and longest pause of the accept loop when the process is out of file descriptors.
 const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+/// How long a browser may remember that an origin is allowed.
+const PREFLIGHT_AGE: Duration = Duration::from_secs(3_600);
 
 /// Accepts connections on `listener` until `shutdown`, then waits for the open ones to finish.
 pub(crate) async fn accept_loop(
@@ -179,10 +185,40 @@ async fn serve_connection(
 /// two is served all the same.
 async fn answer(pipeline: &Arc<Pipeline>, request: Request<Incoming>) -> Response<Reply> {
     if grpc::is_grpc(request.headers()) {
-        grpc::answer(pipeline, request).await
-    } else {
-        http::answer(pipeline, request).await
+        return grpc::answer(pipeline, request).await;
     }
+    let Some(cors) = &pipeline.cors else {
+        return http::answer(pipeline, request).await;
+    };
+    let inner = tower::service_fn(async |request| Ok(http::answer(pipeline, request).await));
+    cors.layer(inner)
+        .oneshot(request)
+        .await
+        .unwrap_or_else(|never: Infallible| match never {})
+}
+
+/// What lets pages of `origins` send; `None` for nobody, which is the default: their browsers then keep them from it.
+///
+/// # Errors
+/// When an origin is no header value.
+pub(crate) fn cors(origins: &[String]) -> Result<Option<CorsLayer>, ConfigError> {
+    if origins.is_empty() {
+        return Ok(None);
+    }
+    let origins: Result<Vec<HeaderValue>, ConfigError> = origins
+        .iter()
+        .map(|origin| {
+            HeaderValue::from_str(origin).map_err(|_| ConfigError::CorsOrigin {
+                got: origin.clone(),
+            })
+        })
+        .collect();
+    let layer = CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins?))
+        .allow_methods(Method::POST)
+        .allow_headers(AllowHeaders::mirror_request())
+        .max_age(PREFLIGHT_AGE);
+    Ok(Some(layer))
 }
 
 /// What a connection is doing.

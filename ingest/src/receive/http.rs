@@ -12,7 +12,7 @@ use super::grpc::body_timeout;
 use super::pipeline::{Pipeline, Receipt};
 use super::refusal::Refusal;
 use super::reply::Reply;
-use super::{Protocol, RETRY_AFTER_SECS, wire};
+use super::{HttpPaths, Protocol, RETRY_AFTER_SECS, wire};
 use crate::otlp::Format;
 use bytes::Bytes;
 use engine::items::Signal;
@@ -55,7 +55,7 @@ async fn post(
             message: message.to_owned(),
         });
     }
-    let signal = signal_of(head)?;
+    let signal = signal_of(&pipeline.config.paths, head)?;
     let format = media_type(&head.headers).ok_or(Refusal::UnsupportedMediaType)?;
     let encoding = content_encoding(&head.headers)?;
     let mut hold = Reservation::new(&pipeline.budget);
@@ -70,20 +70,16 @@ async fn post(
 
 /// The signal of the exact path and nothing else: no absolute form, no doubled slash, no percent-encoding (they are not the same
 /// resource to every proxy on the way).
-fn signal_of(head: &Parts) -> Result<Signal, Refusal> {
+fn signal_of(paths: &HttpPaths, head: &Parts) -> Result<Signal, Refusal> {
     if head.version < Version::HTTP_2 && head.uri.authority().is_some() {
         return Err(Refusal::NotFound);
     }
-    let signal = match head.uri.path() {
-        "/v1/traces" => Signal::Traces,
-        "/v1/metrics" => Signal::Metrics,
-        "/v1/logs" => Signal::Logs,
-        "/v1development/profiles" => return Err(Refusal::Profiles),
-        _ => return Err(Refusal::NotFound),
-    };
-    match head.method {
-        Method::POST => Ok(signal),
-        _ => Err(Refusal::MethodNotAllowed),
+    let path = head.uri.path();
+    match (paths.signal(path), &head.method) {
+        (Some(signal), &Method::POST) => Ok(signal),
+        (Some(_), _) => Err(Refusal::MethodNotAllowed),
+        (None, _) if path == "/v1development/profiles" => Err(Refusal::Profiles),
+        (None, _) => Err(Refusal::NotFound),
     }
 }
 

@@ -67,6 +67,10 @@ pub struct ReceiveConfig {
     pub drain_timeout: Duration,
     /// Bounds on what one request may hold.
     pub decode: DecodeLimits,
+    /// Paths of OTLP over HTTP.
+    pub paths: HttpPaths,
+    /// Origins whose pages may send over HTTP (CORS), each exact, such as `https://app.example.com`. Default none.
+    pub cors_origins: Vec<String>,
     /// Bearer token every request must carry; `None` = open to whoever reaches the port.
     pub token: Option<Token>,
 }
@@ -83,8 +87,44 @@ impl Default for ReceiveConfig {
             idle_timeout: Duration::from_secs(600),
             drain_timeout: Duration::from_secs(5),
             decode: DecodeLimits::default(),
+            paths: HttpPaths::default(),
+            cors_origins: Vec::new(),
             token: None,
         }
+    }
+}
+
+/// Where each signal is posted over HTTP: exact paths, each beginning with `/`, no two the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpPaths {
+    /// Spans. Default `/v1/traces`.
+    pub traces: String,
+    /// Metric points. Default `/v1/metrics`.
+    pub metrics: String,
+    /// Log records. Default `/v1/logs`.
+    pub logs: String,
+}
+
+impl Default for HttpPaths {
+    fn default() -> Self {
+        Self {
+            traces: "/v1/traces".to_owned(),
+            metrics: "/v1/metrics".to_owned(),
+            logs: "/v1/logs".to_owned(),
+        }
+    }
+}
+
+impl HttpPaths {
+    /// The signal posted to `path`.
+    fn signal(&self, path: &str) -> Option<Signal> {
+        [
+            (&self.traces, Signal::Traces),
+            (&self.metrics, Signal::Metrics),
+            (&self.logs, Signal::Logs),
+        ]
+        .into_iter()
+        .find_map(|(known, signal)| (known == path).then_some(signal))
     }
 }
 
@@ -100,6 +140,12 @@ pub enum ConfigError {
         least: usize,
         /// The value given.
         got: usize,
+    },
+    /// No browser sends such an origin.
+    #[error("cors_origins: expected an origin such as https://app.example.com, got `{got}`")]
+    CorsOrigin {
+        /// The value given.
+        got: String,
     },
     /// Lengths on the wire are 32-bit.
     #[error("request_bytes_max: expected 1 to {most}, got `{got}`")]
@@ -170,6 +216,7 @@ impl Receiver {
         let budget = Budget::new(config.in_flight_bytes_max);
         let stats = ReceiveStats::new(&budget);
         let pipeline = Pipeline {
+            cors: connection::cors(&config.cors_origins)?,
             config,
             budget,
             stats,

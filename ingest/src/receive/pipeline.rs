@@ -13,6 +13,7 @@ use engine::items::Signal;
 use engine::time::Timestamp;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
+use tower_http::cors::CorsLayer;
 
 /// A request whose plain body is larger than this (as far as it says) is decoded off the network threads:
 /// 256 KiB take about 150 us.
@@ -37,6 +38,8 @@ pub(crate) struct Pipeline {
     pub(crate) seed: HashSeed,
     pub(crate) sink: mpsc::Sender<Accepted>,
     pub(crate) clock: fn() -> Timestamp,
+    /// Answers browsers; `None` when no origin is allowed.
+    pub(crate) cors: Option<CorsLayer>,
     /// Touched for the length of one push or pop. Last in, first out: a busy worker's predictions stay warm.
     pub(crate) workers: Mutex<Vec<Worker>>,
 }
