@@ -19,5 +19,6 @@ mod self_telemetry;
 mod serve;
 #[path = "../support/server.rs"]
 mod server;
+mod signals;
 mod traffic;
 mod webhooks;
