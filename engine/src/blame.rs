@@ -49,7 +49,7 @@ pub struct Work {
 }
 
 /// The called side of a blamed edge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Called {
     /// A server half is there: number of (service, revision).
     Actor(u32),
@@ -58,7 +58,7 @@ pub enum Called {
 }
 
 /// One origin of a failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Blame {
     /// Who made the root of the trace.
     pub root: u32,

@@ -10,8 +10,10 @@
 //! look-ups, and an addition per SLI. Conditions and outcomes were settled per distinct value ([`crate::matcher`]).
 
 mod arms;
+mod findings;
 mod generations;
 mod keys;
+mod places;
 mod points;
 mod records;
 mod route;
@@ -22,6 +24,7 @@ mod telltale;
 mod units;
 
 pub use arms::ARMS_PER_SHARD_MAX;
+pub use places::PLACES;
 pub use route::{ROUTES, route_number};
 
 use crate::anomaly;
@@ -35,6 +38,7 @@ use crate::slo::{Definitions, LATENESS_NANOS, SloId};
 use crate::span::SpanBatch;
 use crate::time::{NANOS_PER_SEC, Timestamp};
 use arms::Arms;
+use findings::Findings;
 use keys::{ItemKey, Sighting};
 use route::Routes;
 use shard::{Held, Shard};
@@ -103,6 +107,7 @@ pub struct Folder {
     shards: Vec<Option<Shard>>,
     arms: Arms,
     tally: Tally,
+    findings: Findings,
     /// Logical time of the last flush.
     now: Timestamp,
     /// Latest time of any input: when observation began, until the first one the epoch.
@@ -205,6 +210,7 @@ impl Folder {
             shards: owned,
             arms: Arms::new(limits.arms_per_shard),
             tally: Tally::default(),
+            findings: Findings::default(),
             now: Timestamp::EPOCH,
             heard_at: Timestamp::EPOCH,
             observed: Observation::default(),
@@ -275,7 +281,9 @@ impl Folder {
                 self.count_held(number as u8, end, held);
             }
         }
-        let delta = self.tally.take(now, &self.arms);
+        let mut delta = self.tally.take(now, &self.arms);
+        self.findings.take(&mut delta);
+        delta.normalize();
         for (number, shard) in (0u8..).zip(&mut self.shards) {
             if let Some(shard) = shard {
                 let (steps, evicted) = shard.advance(number, now);
@@ -474,6 +482,7 @@ impl Folder {
             events,
             unit: (one.unit != 0).then(|| (one.unit, lens.unit(one))),
             placed: Vec::new(),
+            error: None,
         };
         self.tally.item(Signal::Traces, Fate::Future);
         let batch = lens.batch;
@@ -500,6 +509,9 @@ impl Folder {
             self.tally.event(series, end.secs(), bad);
         }
         self.place_all(shard, held.placed);
+        if let Some(error) = held.error {
+            self.findings.log_error(error);
+        }
         if let Some((key, unit)) = held.unit {
             self.count_unit(shard, key, Unit { arm, ..unit });
         }

@@ -193,6 +193,7 @@ impl Folder {
                 events: selected.events,
                 unit: None,
                 placed: selected.placed,
+                error: None,
             };
             return self.put_aside(number, time, key, held);
         }

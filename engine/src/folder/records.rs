@@ -1,10 +1,12 @@
-//! Log records to counts: the same rules as for spans, without units: the gate hears only spans.
+//! Log records to counts: the same rules as for spans, without units: the gate hears only spans. Errors are counted by
+//! the place that logged them.
 
 use super::keys::{ItemKey, Sighting};
+use super::places::{Errors, place_number};
 use super::shard::Held;
 use super::{Folder, Heard};
 use crate::anomaly;
-use crate::delta::{Counter, Fate};
+use crate::delta::{Counter, Fate, LogErrorKey, Party};
 use crate::identity::{Identity, RevisionKind};
 use crate::items::Signal;
 use crate::log_record::LogBatch;
@@ -33,7 +35,8 @@ impl Folder {
             })
             .collect();
         let is_measured = writers.iter().any(|writer| !writer.measures.is_empty());
-        let mut view = is_measured.then(|| matcher.records(batch));
+        let errors = Errors::new(batch);
+        let mut view = (is_measured || errors.any()).then(|| matcher.records(batch));
         for row in 0..batch.len() {
             if self.shards[usize::from(batch.shard[row])].is_none() {
                 continue;
@@ -45,7 +48,8 @@ impl Folder {
                 self.count_anomalies(odd);
             }
             if let Some(view) = &mut view {
-                self.judge_record(batch, row, view, writer);
+                let is_error = errors.is_error(row);
+                self.judge_record(batch, row, is_error, view, writer);
             }
         }
         let heard = writers.iter().map(|writer| writer.heard);
@@ -57,6 +61,7 @@ impl Folder {
         &mut self,
         batch: &LogBatch,
         row: usize,
+        is_error: bool,
         view: &mut RecordView<'_>,
         writer: &Writer<'_>,
     ) {
@@ -65,13 +70,21 @@ impl Folder {
         let Some(shard) = &mut self.shards[usize::from(batch.shard[row])] else {
             return;
         };
-        if events.is_empty() {
+        if events.is_empty() && !is_error {
             return;
         }
         let evicted = shard.make_room(&self.limits, batch.items.received);
         self.tally.count(Counter::EvictedKeys, evicted);
         let key = ItemKey::of_record(batch.key[row]);
         let time = Timestamp(batch.time[row]);
+        let error = is_error.then(|| LogErrorKey {
+            party: Party {
+                service: writer.identity.service_id,
+                revision: writer.identity.revision.id,
+            },
+            place: place_number(self.seed, batch, row),
+            second: time.secs(),
+        });
         if shard.keys.see(key) == Sighting::Duplicate {
             self.tally.item(Signal::Logs, Fate::Duplicate);
         } else if writer.identity.revision.kind != RevisionKind::Release {
@@ -87,6 +100,7 @@ impl Folder {
                 events,
                 unit: None,
                 placed: Vec::new(),
+                error,
             };
             self.put_aside(batch.shard[row], time, key, held);
         } else {
@@ -96,6 +110,9 @@ impl Folder {
             for (slo, bad) in events {
                 let series = self.tally.series(slo, writer.identity.revision.id);
                 self.tally.event(series, time.secs(), bad);
+            }
+            if let Some(error) = error {
+                self.findings.log_error(error);
             }
         }
     }

@@ -5,6 +5,7 @@ use super::keys::{ItemKey, Keys};
 use super::streams::{Placed, Streams};
 use super::units::{Unit, Units};
 use super::{FolderLimits, WINDOW_NANOS};
+use crate::delta::LogErrorKey;
 use crate::hash::SHARDS;
 use crate::identity::{RevisionId, ServiceId};
 use crate::items::Signal;
@@ -24,6 +25,8 @@ pub(super) struct Held {
     pub(super) unit: Option<(u64, Unit)>,
     /// What it adds to streams, when it is a metric point.
     pub(super) placed: Vec<Placed>,
+    /// Where it is counted as an error, when it is an error record.
+    pub(super) error: Option<LogErrorKey>,
 }
 
 /// The state of one shard.

@@ -190,9 +190,9 @@ impl Tally {
         self.counters.add(counter, times);
     }
 
-    /// Everything since the last call, normalized. O(n log n) in the distinct keys.
+    /// Everything since the last call, to be normalized. O(n log n) in the distinct keys.
     pub(super) fn take(&mut self, now: Timestamp, arms: &Arms) -> Delta {
-        let mut delta = Delta {
+        let delta = Delta {
             resources: self.resources.drain().map(|(_, row)| row).collect(),
             sli: self.cells.iter().map(|cell| self.sli(cell)).collect(),
             doubts: self
@@ -215,7 +215,6 @@ impl Tally {
         self.cells.clear();
         self.cell_index.clear();
         self.implicit.clear();
-        delta.normalize();
         delta
     }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::log_rows::{LogRow, batch as records};
 use crate::slo::{AttributeMatch, Ratio, Side};
+use std::collections::BTreeSet;
 
 const ACCEPTED: Counter = Counter::Items(Signal::Logs, Fate::Accepted);
 
@@ -119,7 +120,7 @@ fn copies_excluded_late_and_future_records_are_told_apart() {
         record(3, NOW.minus(700 * NANOS_PER_SEC)).with("code", 500),
         LogRow {
             anomalies: anomaly::FUTURE,
-            ..record(4, soon)
+            ..record(4, soon).of_severity(18, "")
         },
         LogRow::new(&branch, 5, NOW.0),
     ];
@@ -138,8 +139,9 @@ fn copies_excluded_late_and_future_records_are_told_apart() {
     assert_eq!(delta.resources.len(), 2);
     assert!(delta.resources.iter().all(|row| row.signal == Signal::Logs));
     assert!(folder.flush(soon.minus(1)).sli.is_empty());
-    let ripe = folder.flush(soon).sli;
-    assert_eq!((sums(&ripe), ripe[0].second), ((1, 0), soon.secs()));
+    let ripe = folder.flush(soon);
+    assert_eq!((sums(&ripe.sli), ripe.sli[0].second), ((1, 0), soon.secs()));
+    assert_eq!(ripe.log_errors[0].key.second, soon.secs());
 }
 
 #[test]
@@ -153,7 +155,7 @@ fn records_without_an_slo_are_accepted_and_no_implicit_slo_counts_them() {
 }
 
 /// Scenario: records of two revisions, shuffled, repeated, cut anywhere, through 1, 2, 7 and 64 folders.
-/// Guarantees: the same SLI counts, by revision and second.
+/// Guarantees: the same SLI counts and the same errors by place, by revision and second.
 #[test]
 fn neither_order_nor_copies_nor_cuts_nor_folders_matter() {
     let slo = slo("all", vec![], vec![rule("code", &["5*"])], Side::Bad);
@@ -162,7 +164,12 @@ fn neither_order_nor_copies_nor_cuts_nor_folders_matter() {
             let time = NOW.minus(key % 60 * NANOS_PER_SEC).0;
             let version = if key % 3 == 0 { "v2" } else { "v1" };
             let code = if key % 7 == 0 { 500 } else { 200 };
-            LogRow::new(&sender(version), key, time).with("code", code)
+            let row = LogRow::new(&sender(version), key, time).with("code", code);
+            match key % 5 {
+                0 => row.of_severity(17, "ERROR").saying("card refused"),
+                1 => row.of_severity(0, "Fatal").saying("no memory"),
+                _ => row.of_severity(9, "INFO"),
+            }
         })
         .collect();
     let mut twice = [rows.clone(), rows.clone()].concat();
@@ -181,10 +188,14 @@ fn neither_order_nor_copies_nor_cuts_nor_folders_matter() {
             }
             all.merge(folder.flush(NOW));
         }
-        all.sli
+        (all.sli, all.log_errors)
     };
     let once = run(&rows, 1_000, 1);
-    assert_eq!(sums(&once), (342, 57));
+    assert_eq!(sums(&once.0), (342, 57));
+    let errors: i64 = once.1.iter().map(|row| row.records).sum();
+    assert_eq!(errors, 159);
+    let places: BTreeSet<u64> = once.1.iter().map(|row| row.key.place).collect();
+    assert_eq!(places.len(), 2);
     for (cut, folders) in [(1_000, 1), (3, 1), (17, 2), (100, 7), (1_000, 64)] {
         assert_eq!(
             run(&twice, cut, folders),
