@@ -14,6 +14,7 @@ pub mod batch;
 pub mod blame;
 pub mod budget;
 pub mod burn_rate;
+pub mod cascade;
 pub mod decider;
 pub mod delta;
 pub mod doctor;
