@@ -8,8 +8,19 @@
 //! - **Sources**: DESIGN 9; Shin, Ramdas, Rinaldo, arXiv 2203.03532 (e-detectors).
 //! - **Read next**: [`node`], [`window`], [`normal`], [`mod@rank`].
 
+pub mod baseline;
+pub mod calls;
+pub mod change;
+pub mod detect;
+pub mod forecast;
+pub mod incident;
+pub mod machine;
 pub mod node;
 pub mod normal;
 pub mod rank;
+pub mod revision;
+pub mod series;
+pub mod storm;
 mod sums;
+pub mod watchers;
 pub mod window;

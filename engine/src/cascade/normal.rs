@@ -207,6 +207,7 @@ pub struct Normal {
     /// By caller, callee and operation.
     pub(super) gaps: BTreeMap<(ServiceId, Node, u64), UsualTime>,
     pub(super) calls: BTreeMap<Node, UsualCalls>,
+    pub(super) failing: BTreeMap<Node, UsualCount>,
     pub(super) blame: BTreeMap<BlameGroup, UsualCount>,
     pub(super) logs: BTreeMap<(ServiceId, u64), UsualCount>,
 }
@@ -215,6 +216,12 @@ impl Normal {
     /// Blocks it rests on, faded.
     pub const fn blocks(&self) -> f64 {
         self.blocks
+    }
+
+    /// Logical calls of `node` in a block; `None` before any.
+    pub fn calls_per_block(&self, node: Node) -> Option<f64> {
+        let usual = self.calls.get(&node)?;
+        (self.blocks >= BLOCKS_LEAST).then(|| usual.logical / self.blocks)
     }
 
     /// Learns one healthy block. O(keys).
@@ -239,6 +246,11 @@ impl Normal {
             usual.logical += sum.logical as f64;
             usual.paired += sum.paired as f64;
             usual.wasted += sum.wasted as f64;
+        }
+        for (node, own) in super::sums::failing(block, aliases) {
+            if own.calls > 0.0 {
+                self.failing.entry(node).or_default().take(own.calls);
+            }
         }
         for (group, traces) in super::sums::blame(block, aliases) {
             self.blame.entry(group).or_default().take(traces);
@@ -272,6 +284,10 @@ impl Normal {
                 *part *= by;
             }
             usual.requests > FORGOTTEN
+        });
+        self.failing.retain(|_, usual| {
+            usual.fade(by);
+            usual.sum > FORGOTTEN
         });
         self.blame.retain(|_, usual| {
             usual.fade(by);

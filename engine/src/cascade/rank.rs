@@ -6,6 +6,7 @@
 //!
 //! - **errors**: traces whose failure began there ([`crate::delta::BlameDelta`]); fatal ones count eight times what a
 //!   caller coped with (29 % of successful requests hold such errors: POMACS 10.1145/3700436);
+//! - **failing calls**: calls of it that failed, less its own failed calls: known before traces settle;
 //! - **unreachable** and **late**: callees blamed through their callers' halves. Lateness sinks to the callee's callee that
 //!   explains it;
 //! - **slow**: exclusive time of its operations against its own past;
@@ -34,6 +35,8 @@ pub enum Channel {
     Errors,
     /// Failures begin there that callers cope with.
     Tolerated,
+    /// Calls of it fail more than its own calls do. At once there, before any trace has settled.
+    Failing,
     /// Callers cannot reach it.
     Unreachable,
     /// Callers stop waiting for it.
@@ -52,12 +55,13 @@ pub enum Channel {
 
 impl Channel {
     /// Number of channels.
-    pub const COUNT: usize = 9;
+    pub const COUNT: usize = 10;
 
     /// Every channel, in order.
     pub const ALL: [Self; Self::COUNT] = [
         Self::Errors,
         Self::Tolerated,
+        Self::Failing,
         Self::Unreachable,
         Self::Late,
         Self::Slow,
@@ -72,6 +76,7 @@ impl Channel {
         match self {
             Self::Errors => "errors",
             Self::Tolerated => "tolerated_errors",
+            Self::Failing => "failing_calls",
             Self::Unreachable => "unreachable",
             Self::Late => "late",
             Self::Slow => "slow",
@@ -86,7 +91,7 @@ impl Channel {
     const fn weight(self) -> f64 {
         match self {
             Self::Errors | Self::Unreachable | Self::Late | Self::Overloaded | Self::Logs => 2.0,
-            Self::Slow | Self::Network => 1.0,
+            Self::Failing | Self::Slow | Self::Network => 1.0,
             Self::Incomplete => 0.5,
             Self::Tolerated => 0.25,
         }
@@ -179,6 +184,7 @@ pub fn rank(normal: &Normal, window: &WindowSums, aliases: &Aliases) -> Vec<Cand
         exposure: window.exposure(),
     };
     let mut suspects = Suspects::default();
+    suspects.failing(normal, window, aliases, &size);
     suspects.blame(normal, window, aliases, &size);
     suspects.logs(normal, window, &size);
     suspects.work(normal, window, &size);
@@ -212,6 +218,25 @@ impl Suspects {
         self.0
             .get(&node)
             .map_or(0.0, |candidate| candidate.on(channel))
+    }
+
+    fn failing(&mut self, normal: &Normal, window: &WindowSums, aliases: &Aliases, size: &Window) {
+        for (node, own) in sums::failing(window, aliases) {
+            let distance = normal.excess(normal.failing.get(&node), own.calls, size);
+            let channel = match own.class {
+                FailureClass::Timeout | FailureClass::Cancelled => Channel::Late,
+                FailureClass::Refused
+                | FailureClass::Reset
+                | FailureClass::Dns
+                | FailureClass::NoHost => Channel::Unreachable,
+                _ => Channel::Failing,
+            };
+            let suspect = self.of(node);
+            suspect.raise(channel, distance);
+            if own.calls > 0.0 {
+                suspect.class = own.class;
+            }
+        }
     }
 
     fn blame(&mut self, normal: &Normal, window: &WindowSums, aliases: &Aliases, size: &Window) {

@@ -5,6 +5,7 @@ use super::normal::{BlameGroup, has_gap};
 use super::window::{EdgeSum, WindowSums, WorkSum};
 use crate::delta::{BLAME_SHARES, Connection, LogMoments};
 use crate::identity::ServiceId;
+use crate::trace::FailureClass;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Work by service and operation. Client spans are left out: their exclusive time is the network's and the callee's.
@@ -96,4 +97,33 @@ pub(super) fn logs(window: &WindowSums) -> BTreeMap<(ServiceId, u64), i64> {
         *sums.entry((party.service, *place)).or_default() += records;
     }
     sums
+}
+
+/// Failed calls of a node that its own failed calls do not explain.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Own {
+    pub(super) calls: f64,
+    /// How most of its failed calls ended.
+    pub(super) class: FailureClass,
+}
+
+/// By node. Retries of a callee explain more than there is to explain: then nothing is its own.
+pub(super) fn failing(window: &WindowSums, aliases: &Aliases) -> BTreeMap<Node, Own> {
+    let mut made: BTreeMap<Node, i64> = BTreeMap::new();
+    for (key, sum) in &window.edges {
+        if let Some(caller) = key.caller {
+            *made.entry(Node::Service(caller.service)).or_default() += sum.failed();
+        }
+    }
+    let own = |(node, sum): (Node, EdgeSum)| {
+        let made = made.get(&node).copied().unwrap_or(0).max(0);
+        let failures = FailureClass::ALL.iter().filter(|class| class.is_failure());
+        let class = failures
+            .max_by_key(|class| (sum.requests[**class as usize], std::cmp::Reverse(**class)))
+            .copied()
+            .unwrap_or_default();
+        let calls = (sum.failed() - made).max(0) as f64;
+        (node, Own { calls, class })
+    };
+    calls(window, aliases).into_iter().map(own).collect()
 }
