@@ -29,7 +29,10 @@ impl Calls {
                 continue;
             }
             let last = self.by_caller.entry(caller).or_default().entry(callee);
-            self.pairs += usize::from(matches!(last, std::collections::btree_map::Entry::Vacant(_)));
+            self.pairs += usize::from(matches!(
+                last,
+                std::collections::btree_map::Entry::Vacant(_)
+            ));
             let last = last.or_default();
             *last = (*last).max(row.second);
             self.by_callee.entry(callee).or_default().insert(caller);
@@ -52,7 +55,10 @@ impl Calls {
     }
 
     fn callees(&self, node: Node) -> impl Iterator<Item = Node> + '_ {
-        self.by_caller.get(&node).into_iter().flat_map(|callees| callees.keys().copied())
+        self.by_caller
+            .get(&node)
+            .into_iter()
+            .flat_map(|callees| callees.keys().copied())
     }
 
     fn callers(&self, node: Node) -> impl Iterator<Item = Node> + '_ {

@@ -58,9 +58,8 @@ impl Changes {
             return Vec::new();
         };
         let began = Timestamp::from_secs(onset);
-        let is_timely = |at: Timestamp| {
-            at <= began.plus(AFTER_NANOS) && at >= began.minus(BEFORE_NANOS)
-        };
+        let is_timely =
+            |at: Timestamp| at <= began.plus(AFTER_NANOS) && at >= began.minus(BEFORE_NANOS);
         // All revisions alike: none of them did it.
         let is_guilty = |revision: RevisionId| culprit.revision == Some(revision);
         let reported = self.0.iter().filter(|change| {
@@ -74,7 +73,10 @@ impl Changes {
                 revision: change.revision,
             })
             .collect();
-        for state in service.iter().flat_map(|service| service.revisions.values()) {
+        for state in service
+            .iter()
+            .flat_map(|service| service.revisions.values())
+        {
             let is_cold = service.is_some_and(|service| {
                 state.first_seen.since(service.first_seen) < COLD_START_NANOS
             });

@@ -168,7 +168,9 @@ impl CascadeMachine {
     }
 
     fn open(&self) -> impl Iterator<Item = &Incident> {
-        self.incidents.values().filter(|incident| incident.is_open())
+        self.incidents
+            .values()
+            .filter(|incident| incident.is_open())
     }
 
     /// Whether block `number` holds a part of an incident.
@@ -310,7 +312,10 @@ impl CascadeMachine {
         for id in concerned {
             if let Some(incident) = self.incidents.get_mut(id)
                 && incident.is_open()
-                && incident.culprits.iter().any(|culprit| below.contains(&culprit.node))
+                && incident
+                    .culprits
+                    .iter()
+                    .any(|culprit| below.contains(&culprit.node))
             {
                 incident.reach(now, node, onset);
                 found = true;
@@ -337,10 +342,13 @@ impl CascadeMachine {
                 {
                     incident.alerts.push(alert.id);
                     let onset = alert.since.secs();
-                    incident.nodes.entry(node).or_insert(super::incident::Reached {
-                        onset,
-                        last_hot: now,
-                    });
+                    incident
+                        .nodes
+                        .entry(node)
+                        .or_insert(super::incident::Reached {
+                            onset,
+                            last_hot: now,
+                        });
                 }
             }
         }
@@ -435,13 +443,20 @@ impl CascadeMachine {
         let mut apart = Vec::new();
         for suspect in self.accomplices(incident, &suspects) {
             let onset = |node: &Node| incident.nodes.get(node).map(|reached| reached.onset);
-            let (Some(one), Some(other)) = (onset(&first.node).or(Some(incident.onset)), onset(&suspect.node)) else {
+            let (Some(one), Some(other)) = (
+                onset(&first.node).or(Some(incident.onset)),
+                onset(&suspect.node),
+            ) else {
                 continue;
             };
             if one.abs_diff(other) <= TOGETHER_SECS {
                 culprits.push(culprit(suspect, all, revision(suspect)));
             } else if suspect.distance() >= APART {
-                apart.push((suspect.node, other, culprit(suspect, all, revision(suspect))));
+                apart.push((
+                    suspect.node,
+                    other,
+                    culprit(suspect, all, revision(suspect)),
+                ));
             }
         }
         let candidates = suspects
@@ -456,7 +471,11 @@ impl CascadeMachine {
     }
 
     /// Other suspects that alarm themselves, are suspect enough, and that no way of calls connects with the first.
-    fn accomplices<'a>(&self, incident: &Incident, suspects: &'a [Candidate]) -> Vec<&'a Candidate> {
+    fn accomplices<'a>(
+        &self,
+        incident: &Incident,
+        suspects: &'a [Candidate],
+    ) -> Vec<&'a Candidate> {
         let Some(first) = suspects.first() else {
             return Vec::new();
         };
@@ -511,8 +530,15 @@ impl CascadeMachine {
                 roots.insert(Node::Service(of.root));
             }
         }
-        let reached = incident.nodes.keys().copied().filter(|node| above.contains(node));
-        let hit: BTreeSet<Node> = reached.chain(roots).filter(|node| !culprits.contains(node)).collect();
+        let reached = incident
+            .nodes
+            .keys()
+            .copied()
+            .filter(|node| above.contains(node));
+        let hit: BTreeSet<Node> = reached
+            .chain(roots)
+            .filter(|node| !culprits.contains(node))
+            .collect();
         incident.victims = hit.into_iter().collect();
         incident.blast = Blast {
             traces_failed: (failed / BLAME_SHARES).max(0) as u64,
@@ -525,7 +551,10 @@ impl CascadeMachine {
             _ => Scope::CommonCause,
         };
         let storm = |node: &Node| self.storms.of(*node);
-        incident.sustained = culprits.iter().find_map(storm).or_else(|| incident.nodes.keys().find_map(storm));
+        incident.sustained = culprits
+            .iter()
+            .find_map(storm)
+            .or_else(|| incident.nodes.keys().find_map(storm));
         if let Some(first) = incident.culprits.first() {
             let service = first.node.service().and_then(|id| facts.services.get(&id));
             incident.changes = self.changes.behind(first, incident.onset, service);
@@ -621,7 +650,9 @@ fn keep_culprit(now: Timestamp, incident: &Incident, suspects: &mut [Candidate])
         return;
     };
     let least = ACCOMPLICE * first.score;
-    let place = suspects.iter().position(|suspect| suspect.node == known.node && suspect.score >= least);
+    let place = suspects
+        .iter()
+        .position(|suspect| suspect.node == known.node && suspect.score >= least);
     if let Some(place) = place {
         suspects[..=place].rotate_right(1);
     }

@@ -156,9 +156,9 @@ impl UsualWork {
         }
         let spans = sum.spans as f64;
         let value = sum.children as f64 / spans;
-        let distance =
-            self.children
-                .distance(value, blocks.min(spans), usual / spans, CHILDREN)?;
+        let distance = self
+            .children
+            .distance(value, blocks.min(spans), usual / spans, CHILDREN)?;
         Some(-distance)
     }
 }
@@ -330,7 +330,11 @@ pub struct Window {
 }
 
 fn share(part: f64, all: f64) -> f64 {
-    if all > 0.0 { (part / all).clamp(0.0, 1.0) } else { 0.0 }
+    if all > 0.0 {
+        (part / all).clamp(0.0, 1.0)
+    } else {
+        0.0
+    }
 }
 
 /// Only pairs of synchronous calls have a gap that means something.

@@ -104,8 +104,6 @@ pub const STORM_ATTEMPTS: f64 = 1.2;
 const STORM_WASTED: f64 = 0.3;
 /// Distance from which on a channel is evidence: what is below is noise of some key.
 pub const TELLING: f64 = 4.0;
-/// Steps that lateness sinks at most.
-const SINK_MAX: usize = 8;
 
 /// One suspect.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -365,29 +363,50 @@ impl Suspects {
         }
     }
 
+    /// Of all that `node` calls, directly or not: who is slow by itself, most of all, and more than `node`; else the
+    /// deepest that is late.
     fn cause_of_lateness(&self, node: Node, callees: &BTreeMap<Node, BTreeSet<Node>>) -> Node {
         let own = |node: Node| {
             let channels = [Channel::Slow, Channel::Network, Channel::Overloaded];
-            channels
-                .iter()
-                .map(|channel| self.on(node, *channel))
-                .fold(0.0, f64::max)
+            let distances = channels.iter().map(|channel| self.on(node, *channel));
+            distances.fold(0.0, f64::max)
         };
-        let mut at = node;
-        for _ in 0..SINK_MAX {
-            let below = callees.get(&at).into_iter().flatten();
-            let worst = below
-                .map(|callee| (own(*callee).max(self.on(*callee, Channel::Late)), *callee))
-                .max_by(|one, other| one.0.total_cmp(&other.0).then(other.1.cmp(&one.1)));
-            match worst {
-                Some((distance, callee)) if distance >= TELLING && distance > own(at) => {
-                    at = callee;
-                }
-                _ => break,
+        let is_late = |node: &Node| self.on(*node, Channel::Late) >= TELLING;
+        let below = below(node, callees);
+        let slowest = below
+            .iter()
+            .map(|callee| (own(*callee), *callee))
+            .max_by(|one, other| one.0.total_cmp(&other.0).then(other.1.cmp(&one.1)));
+        if let Some((distance, callee)) = slowest
+            && distance >= TELLING
+            && distance > own(node)
+        {
+            return callee;
+        }
+        let is_deepest = |callee: &&Node| !self::below(**callee, callees).iter().any(is_late);
+        let late = below.iter().filter(|callee| is_late(callee));
+        late.filter(is_deepest)
+            .max_by(|one, other| {
+                let late = |node: &Node| self.on(*node, Channel::Late);
+                late(one).total_cmp(&late(other)).then(other.cmp(one))
+            })
+            .copied()
+            .unwrap_or(node)
+    }
+}
+
+/// All that `node` calls, directly or not, without itself.
+fn below(node: Node, callees: &BTreeMap<Node, BTreeSet<Node>>) -> BTreeSet<Node> {
+    let mut reached = BTreeSet::new();
+    let mut open = vec![node];
+    while let Some(at) = open.pop() {
+        for callee in callees.get(&at).into_iter().flatten() {
+            if *callee != node && reached.insert(*callee) {
+                open.push(*callee);
             }
         }
-        at
     }
+    reached
 }
 
 /// A storm's strength, where calls of a node make one.

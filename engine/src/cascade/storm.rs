@@ -89,7 +89,10 @@ impl Storms {
             if row.key.connection == Connection::Messaging || row.key.caller.is_none() {
                 continue;
             }
-            let callee = self.callees.entry(aliases.node(row.key.callee)).or_default();
+            let callee = self
+                .callees
+                .entry(aliases.node(row.key.callee))
+                .or_default();
             callee.open.absorb(&Calls {
                 requests: row.requests.iter().sum(),
                 logical: row.logical,
@@ -109,7 +112,11 @@ impl Storms {
         self.window = window;
         self.callees.retain(|_, callee| {
             callee.turn(now);
-            callee.storm.is_some() || callee.windows.iter().any(|calls| *calls != Calls::default())
+            callee.storm.is_some()
+                || callee
+                    .windows
+                    .iter()
+                    .any(|calls| *calls != Calls::default())
         });
     }
 

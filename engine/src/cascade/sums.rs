@@ -57,7 +57,9 @@ pub(super) fn calls(window: &WindowSums, aliases: &Aliases) -> BTreeMap<Node, Ed
     let mut sums: BTreeMap<Node, EdgeSum> = BTreeMap::new();
     for (key, sum) in &window.edges {
         if key.connection != Connection::Messaging {
-            sums.entry(aliases.node(key.callee)).or_default().absorb(sum);
+            sums.entry(aliases.node(key.callee))
+                .or_default()
+                .absorb(sum);
         }
     }
     sums

@@ -94,9 +94,10 @@ pub struct BlameOf {
 impl BlameOf {
     /// Who is blamed: the callee that could not be reached or was late, else the origin.
     pub fn blamed(&self, aliases: &Aliases) -> Node {
-        self.callee.map_or(Node::Service(self.origin.service), |callee| {
-            aliases.node(callee)
-        })
+        self.callee
+            .map_or(Node::Service(self.origin.service), |callee| {
+                aliases.node(callee)
+            })
     }
 }
 

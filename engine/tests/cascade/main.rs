@@ -1,0 +1,4 @@
+//! Detection, culprits and incidents on simulated systems, through the counts API.
+
+mod cascades;
+mod world;
