@@ -7,6 +7,7 @@
 use crate::identity::{Identity, RevisionId, ServiceId};
 use crate::items::Signal;
 use crate::metric::Instrument;
+use crate::peer::PeerName;
 use crate::slo::SloId;
 use crate::time::Timestamp;
 use crate::trace::FailureClass;
@@ -74,6 +75,69 @@ pub enum Counter {
     EvictedKeys,
     /// One anomaly kind: index into [`crate::anomaly::NAMES`].
     Anomaly(u8),
+    /// Spans by what became of them in the graph, told when their trace has ended.
+    Traced(Outcome),
+    /// Copies of a span that its trace held already.
+    TracedCopies,
+}
+
+/// What became of a span in the service graph: exactly one of these. Accepted spans less copies less those of open
+/// traces are their sum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Outcome {
+    /// Its other half was there, or its parent told who called.
+    Paired,
+    /// A call whose server half never came: counted under what the client said.
+    ClientOnly,
+    /// An entry whose caller never came: counted as called by unknown.
+    ServerOnly,
+    /// An entry without a parent: where a request came in.
+    Entry,
+    /// Work inside a service.
+    Internal,
+    /// A call around the call that was counted.
+    Wrapper,
+    /// A message's half, related by links: the Decider joins them across traces.
+    Link,
+    /// Left out by the exclusion rule, it or its other half.
+    Filtered,
+    /// Of a kind that does not exist.
+    Invalid,
+    /// Its trace left before its time, for want of room; what had been counted stays.
+    Evicted,
+}
+
+impl Outcome {
+    /// Every outcome, in order.
+    pub const ALL: [Self; 10] = [
+        Self::Paired,
+        Self::ClientOnly,
+        Self::ServerOnly,
+        Self::Entry,
+        Self::Internal,
+        Self::Wrapper,
+        Self::Link,
+        Self::Filtered,
+        Self::Invalid,
+        Self::Evicted,
+    ];
+
+    /// The label in metrics and in the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Paired => "paired",
+            Self::ClientOnly => "client_only",
+            Self::ServerOnly => "server_only",
+            Self::Entry => "entry",
+            Self::Internal => "internal",
+            Self::Wrapper => "wrapper",
+            Self::Link => "link",
+            Self::Filtered => "filtered",
+            Self::Invalid => "invalid",
+            Self::Evicted => "evicted",
+        }
+    }
 }
 
 /// What doctors look for in the items of one source, counted.
@@ -411,6 +475,110 @@ impl EdgeDelta {
     }
 }
 
+/// A raw peer that services were seen to answer for. Merge: sum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AliasDelta {
+    /// What the client said.
+    pub peer: PeerId,
+    /// Whose server half came.
+    pub service: ServiceId,
+    /// Change in such pairs.
+    pub pairs: i64,
+}
+
+/// Calls that entered the counters which never fall: when they paired, or when their trace ended. Never taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallDelta {
+    /// Who called; `None` = unknown.
+    pub caller: Option<ServiceId>,
+    /// Who was called. A service's revision is not told: [`RevisionId`] 0.
+    pub callee: Callee,
+    /// How.
+    pub connection: Connection,
+    /// Requests.
+    pub requests: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// Requests per latency bucket ([`crate::latency`]) of the client half.
+    pub client: Vec<(u8, i64)>,
+    /// Likewise of the server half.
+    pub server: Vec<(u8, i64)>,
+    /// Sum of the client halves' durations, ns (saturating).
+    pub client_nanos: u64,
+    /// Likewise of the server halves'.
+    pub server_nanos: u64,
+}
+
+impl CallDelta {
+    /// Nothing yet.
+    pub const fn new(caller: Option<ServiceId>, callee: Callee, connection: Connection) -> Self {
+        Self {
+            caller,
+            callee,
+            connection,
+            requests: 0,
+            failed: 0,
+            client: Vec::new(),
+            server: Vec::new(),
+            client_nanos: 0,
+            server_nanos: 0,
+        }
+    }
+
+    /// Its key.
+    pub const fn key(&self) -> (Option<ServiceId>, Callee, Connection) {
+        (self.caller, self.callee, self.connection)
+    }
+
+    /// Adds what was counted under the same key elsewhere. Latency cells are joined by [`Delta::normalize`].
+    pub fn absorb(&mut self, other: &mut Self) {
+        self.requests += other.requests;
+        self.failed += other.failed;
+        self.client.append(&mut other.client);
+        self.server.append(&mut other.server);
+        self.client_nanos = self.client_nanos.saturating_add(other.client_nanos);
+        self.server_nanos = self.server_nanos.saturating_add(other.server_nanos);
+    }
+}
+
+/// One half of a message that may have its other half in another trace. Merge: sum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkDelta {
+    /// 64-bit fingerprint of the producing span's (trace id, span id).
+    pub message: u64,
+    /// Which half.
+    pub half: LinkHalf,
+    /// Change in such halves.
+    pub halves: i64,
+}
+
+/// The halves of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum LinkHalf {
+    /// It was sent.
+    Sent {
+        /// By whom.
+        sender: Party,
+        /// Where to.
+        peer: PeerId,
+        /// When the sending ended, ns since the epoch.
+        at: u64,
+    },
+    /// It was received: the consuming span links to the producing one.
+    Received {
+        /// By whom.
+        receiver: Party,
+        /// When the receiving span started, ns since the epoch.
+        at: u64,
+        /// Event second: when it ended.
+        second: u64,
+        /// How it ended.
+        class: FailureClass,
+        /// Latency bucket of the receiving span; `u8::MAX` = unknown.
+        latency: u8,
+    },
+}
+
 /// Where a failing trace's failure began, by the second in which its root (or earliest span) ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BlameKey {
@@ -523,6 +691,14 @@ pub struct Delta {
     pub units: Vec<UnitDelta>,
     /// By (key, second).
     pub edges: Vec<EdgeDelta>,
+    /// By (peer, service).
+    pub aliases: Vec<AliasDelta>,
+    /// By id: what the peers in `edges`, `aliases` and `calls` are called; told now and then.
+    pub peers: Vec<PeerName>,
+    /// By key.
+    pub calls: Vec<CallDelta>,
+    /// By (message, half).
+    pub links: Vec<LinkDelta>,
     /// By key.
     pub blame: Vec<BlameDelta>,
     /// By key.
@@ -544,6 +720,10 @@ impl Delta {
             && self.instruments.is_empty()
             && self.units.is_empty()
             && self.edges.is_empty()
+            && self.aliases.is_empty()
+            && self.peers.is_empty()
+            && self.calls.is_empty()
+            && self.links.is_empty()
             && self.blame.is_empty()
             && self.work.is_empty()
             && self.log_errors.is_empty()
@@ -562,6 +742,10 @@ impl Delta {
         self.instruments.extend(other.instruments);
         self.units.extend(other.units);
         self.edges.extend(other.edges);
+        self.aliases.extend(other.aliases);
+        self.peers.extend(other.peers);
+        self.calls.extend(other.calls);
+        self.links.extend(other.links);
         self.blame.extend(other.blame);
         self.work.extend(other.work);
         self.log_errors.extend(other.log_errors);
@@ -630,6 +814,7 @@ impl Delta {
             join_cells(&mut row.server);
         }
         self.edges.retain(|row| !row.is_nothing());
+        self.normalize_calls();
         join(
             &mut self.blame,
             |row| row.key,
@@ -644,6 +829,31 @@ impl Delta {
             |into, row| into.records += row.records,
         );
         self.log_errors.retain(|row| row.records != 0);
+    }
+
+    /// The same for what stands beside edges.
+    fn normalize_calls(&mut self) {
+        join(
+            &mut self.aliases,
+            |row| (row.peer, row.service),
+            |into, row| into.pairs += row.pairs,
+        );
+        self.aliases.retain(|row| row.pairs != 0);
+        self.peers.sort_unstable();
+        self.peers.dedup();
+        join(&mut self.calls, CallDelta::key, |into, row| {
+            into.absorb(row);
+        });
+        for row in &mut self.calls {
+            join_cells(&mut row.client);
+            join_cells(&mut row.server);
+        }
+        join(
+            &mut self.links,
+            |row| (row.message, row.half),
+            |into, row| into.halves += row.halves,
+        );
+        self.links.retain(|row| row.halves != 0);
     }
 
     /// One name per route, at most [`ROUTE_NAMES_MAX`] per service.

@@ -10,9 +10,12 @@
 //! look-ups, and an addition per SLI. Conditions and outcomes were settled per distinct value ([`crate::matcher`]).
 
 mod arms;
+mod edges;
+mod enter;
 mod findings;
 mod generations;
 mod keys;
+mod peers;
 mod places;
 mod points;
 mod records;
@@ -21,11 +24,14 @@ mod shard;
 mod streams;
 mod tally;
 mod telltale;
+mod traces;
 mod units;
 
 pub use arms::ARMS_PER_SHARD_MAX;
+pub use peers::PEERS_PER_SHARD_MAX;
 pub use places::PLACES;
 pub use route::{ROUTES, route_number};
+pub use traces::{HORIZON_SECS, LIFE_SECS, SPAN_BYTES, SPANS_MAX};
 
 use crate::anomaly;
 use crate::batch::Batch;
@@ -34,18 +40,22 @@ use crate::hash::{FixedSet, HashSeed, SHARDS};
 use crate::identity::{Identity, RevisionKind};
 use crate::items::{ItemColumns, Signal};
 use crate::matcher::{ENTRY_KINDS, Matcher, Measure, Measures, View, kind_bit};
+use crate::peer::Callees;
 use crate::slo::{Definitions, LATENESS_NANOS, SloId};
 use crate::span::SpanBatch;
 use crate::time::{NANOS_PER_SEC, Timestamp};
 use arms::Arms;
+use edges::EdgeTally;
 use findings::Findings;
 use keys::{ItemKey, Sighting};
+use peers::Peers;
 use route::Routes;
 use shard::{Held, Shard};
 use std::sync::Arc;
 use streams::Observation;
 use tally::Tally;
 use telltale::Telltale;
+use traces::{Cell, Relator};
 use units::{Change, Unit, unit_key};
 
 /// How long item keys and units are found again, unless a cap makes it shorter: 10 min.
@@ -75,6 +85,11 @@ pub struct FolderLimits {
     /// Points (about 120 bytes each) that streams keep to put late ones in their place. At the bound a stream keeps the
     /// last [`POINTS_AT_BOUND`]; [`Counter::EvictedKeys`] shows what left early.
     pub points_per_shard: usize,
+    /// Bytes of open traces, [`SPAN_BYTES`] a span. At the bound the trace that waited longest leaves, as
+    /// [`crate::delta::Outcome::Evicted`].
+    pub trace_bytes_per_shard: usize,
+    /// Raw peers. At the bound calls of new ones are counted as calls of a peer without a name.
+    pub peers_per_shard: u32,
 }
 
 /// Points that a stream keeps when its shard is full.
@@ -82,7 +97,7 @@ pub const POINTS_AT_BOUND: usize = 8;
 
 impl Default for FolderLimits {
     /// 12.6 M keys and 3.1 M units over all shards, at most 470 MB; 131,072 streams with 2.1 M points, at most 300 MB
-    /// (50 MB at one point a minute). The full window of keys holds up to 10,000 counted
+    /// (50 MB at one point a minute); 4 M spans of open traces, 256 MiB. The full window of keys holds up to 10,000 counted
     /// spans/s; at 100,000/s it shrinks to one minute.
     fn default() -> Self {
         Self {
@@ -93,6 +108,9 @@ impl Default for FolderLimits {
             arms_per_shard: ARMS_PER_SHARD_MAX,
             streams_per_shard: 2_048,
             points_per_shard: 32_768,
+            // 4 M spans over all shards: 90 s of 45,000 spans/s.
+            trace_bytes_per_shard: 4 << 20,
+            peers_per_shard: PEERS_PER_SHARD_MAX,
         }
     }
 }
@@ -106,8 +124,12 @@ pub struct Folder {
     /// By shard number; `None` = somebody else's.
     shards: Vec<Option<Shard>>,
     arms: Arms,
+    peers: Peers,
     tally: Tally,
     findings: Findings,
+    edges: EdgeTally,
+    relator: Relator,
+    cells: Vec<Cell>,
     /// Logical time of the last flush.
     now: Timestamp,
     /// Latest time of any input: when observation began, until the first one the epoch.
@@ -200,7 +222,9 @@ impl Folder {
         let mut owned: Vec<Option<Shard>> = (0..SHARDS).map(|_| None).collect();
         for number in shards {
             if let Some(shard) = owned.get_mut(usize::from(number)) {
-                *shard = Some(Shard::default());
+                let mut empty = Shard::default();
+                empty.traces.seed((seed.0, seed.1));
+                *shard = Some(empty);
             }
         }
         Self {
@@ -209,8 +233,12 @@ impl Folder {
             matcher: Arc::new(Matcher::compile(&Definitions::default())),
             shards: owned,
             arms: Arms::new(limits.arms_per_shard),
+            peers: Peers::new(limits.peers_per_shard),
             tally: Tally::default(),
             findings: Findings::default(),
+            edges: EdgeTally::default(),
+            relator: Relator::default(),
+            cells: Vec::new(),
             now: Timestamp::EPOCH,
             heard_at: Timestamp::EPOCH,
             observed: Observation::default(),
@@ -250,12 +278,13 @@ impl Folder {
             batch,
             view: matcher.view(batch),
             routes: Routes::new(self.seed, batch),
+            callees: Callees::new(batch),
             told: FixedSet::default(),
         };
         let telltale = Telltale::new(batch);
         for first in (0..batch.len()).step_by(CHUNK) {
             let rows = first..(first + CHUNK).min(batch.len());
-            self.pick(rows, &mut lens, &telltale, &mut senders);
+            self.pick(rows.clone(), &mut lens, &telltale, &mut senders);
             self.read_ahead(batch);
             let picked = std::mem::take(&mut self.picked);
             for one in &picked {
@@ -263,6 +292,7 @@ impl Folder {
                 self.judge(*one, &mut lens, sender);
             }
             self.picked = picked;
+            self.enter(rows, &mut lens, &mut senders);
         }
         let heard = senders.iter().map(|sender| sender.heard);
         self.account(Signal::Traces, &batch.items, heard);
@@ -281,13 +311,16 @@ impl Folder {
                 self.count_held(number as u8, end, held);
             }
         }
+        self.relate(now);
         let mut delta = self.tally.take(now, &self.arms);
+        self.edges.take(&self.arms, &mut self.peers, &mut delta);
         self.findings.take(&mut delta);
         delta.normalize();
         for (number, shard) in (0u8..).zip(&mut self.shards) {
             if let Some(shard) = shard {
                 let (steps, evicted) = shard.advance(number, now);
                 self.arms.advance(number, steps);
+                self.peers.advance(number, steps);
                 self.tally.count(Counter::EvictedKeys, evicted);
             }
         }
@@ -548,6 +581,7 @@ struct Lens<'a> {
     batch: &'a SpanBatch,
     view: View<'a>,
     routes: Routes<'a>,
+    callees: Callees<'a>,
     /// (resource, text) of the route names told.
     told: FixedSet<(u16, u32)>,
 }

@@ -14,6 +14,27 @@ pub struct ServiceId(#[serde(with = "crate::hash::hex128")] pub u128);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RevisionId(#[serde(with = "crate::hash::hex128")] pub u128);
 
+impl RevisionId {
+    /// The id of the revision of `service` that `source` calls `value`.
+    pub fn of(service: ServiceId, source: RevisionSource, value: &str, kind: RevisionKind) -> Self {
+        Self(blake3_128(
+            "revision",
+            &[
+                &service.0.to_le_bytes(),
+                &[source as u8],
+                value.as_bytes(),
+                &[kind as u8],
+            ],
+        ))
+    }
+
+    /// The id of the revision that a proxy's cluster names.
+    pub fn of_cluster(service: ServiceId, cluster: &str) -> Self {
+        let source = RevisionSource::EnvoyUpstreamCluster;
+        Self::of(service, source, cluster, RevisionKind::Release)
+    }
+}
+
 /// The name used when a resource has no `service.name`; never merged into a real service.
 pub const UNKNOWN_SERVICE: &str = "unknown_service";
 
@@ -216,15 +237,7 @@ impl Identity {
             Some("branch") => RevisionKind::Branch,
             _ => RevisionKind::Release,
         };
-        let id = RevisionId(blake3_128(
-            "revision",
-            &[
-                &service_id.0.to_le_bytes(),
-                &[source as u8],
-                value.as_bytes(),
-                &[kind as u8],
-            ],
-        ));
+        let id = RevisionId::of(service_id, source, &value, kind);
         Self {
             service,
             service_id,

@@ -33,6 +33,7 @@ pub mod matcher;
 pub mod metric;
 pub mod metric_rows;
 pub mod outcome;
+pub mod peer;
 pub mod registry;
 pub mod ring;
 pub mod slo;

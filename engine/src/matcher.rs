@@ -11,12 +11,13 @@ use crate::hash::FixedMap;
 use crate::identity::ServiceId;
 use crate::log_record::LogBatch;
 use crate::metric::{Instrument, MetricBatch};
-use crate::outcome::Outcomes;
+use crate::outcome::{Classes, Outcomes};
 use crate::slo::{
     AttributeMatch, Decimal, Definitions, FailedRule, Op, PointSelector, Side, Sli, SloId,
     SpanSelector,
 };
 use crate::span::{DURATION_UNKNOWN, SpanBatch, kind};
+use crate::trace::FailureClass;
 use condition::{Condition, ConditionIndex, Masks};
 
 /// Span kinds as bits, UNSPECIFIED counted as INTERNAL.
@@ -227,9 +228,12 @@ impl Matcher {
     pub fn view<'a>(&'a self, batch: &'a SpanBatch) -> View<'a> {
         let mut outcomes = Outcomes::default();
         outcomes.read(batch);
+        let mut classes = Classes::default();
+        classes.read(batch);
         View {
             batch,
             outcomes,
+            classes,
             masks: Masks::new(&self.conditions, &self.exclusion, batch),
         }
     }
@@ -307,10 +311,18 @@ impl Interner {
 pub struct View<'a> {
     batch: &'a SpanBatch,
     outcomes: Outcomes,
+    classes: Classes,
     masks: Masks<'a>,
 }
 
 impl View<'_> {
+    /// How the request of `row` ended, by the house tables.
+    #[inline]
+    pub fn class(&self, row: usize) -> FailureClass {
+        let failed = self.is_failed(row);
+        self.classes.of(self.batch, row, failed)
+    }
+
     /// Whether the exclusion rule leaves `row` out.
     pub fn is_excluded(&self, row: usize) -> bool {
         self.masks.is_excluded(row)

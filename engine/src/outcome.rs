@@ -8,6 +8,10 @@
 //! ("status code" sections); Envoy access log `%RESPONSE_FLAGS%`. A 429 is a 4xx: a service that turns away a
 //! caller's excess does as it was told. Who sees it otherwise writes a `failed` rule.
 
+mod class;
+
+pub use class::{Classes, class_of, of_pair};
+
 use crate::items::{AttributeColumn, ColumnData, Value};
 use crate::span::{SpanBatch, kind, status};
 

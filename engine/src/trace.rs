@@ -92,6 +92,12 @@ pub mod trace_flag {
     pub const RETRY: u8 = 1 << 3;
     /// The span is of a revision that is no release (intercept, branch).
     pub const NO_RELEASE: u8 = 1 << 4;
+    /// The parent is known to be in the same process.
+    pub const LOCAL_PARENT: u8 = 1 << 5;
+    /// Nothing but a proxy can tell its revision.
+    pub const NO_REVISION: u8 = 1 << 6;
+    /// It only creates a message: nothing is sent by it.
+    pub const NO_CALL: u8 = 1 << 7;
 }
 
 /// One span of an open trace. 48 bytes; with its links in the trace table at most 64.

@@ -152,6 +152,18 @@ pub fn own_samples(snapshot: &Snapshot) -> Vec<Sample> {
                 Vec::new(),
                 *count,
             ),
+            Counter::Traced(outcome) => Sample::counter(
+                "tidegate_graph_spans",
+                "Spans of traces that ended, by what became of them in the service graph",
+                vec![("outcome", outcome.name().to_owned())],
+                *count,
+            ),
+            Counter::TracedCopies => Sample::counter(
+                "tidegate_graph_copies",
+                "Copies of spans that their trace held already",
+                Vec::new(),
+                *count,
+            ),
             Counter::EvictedKeys => Sample::counter(
                 "tidegate_ingest_evicted_keys",
                 "Dedup and unit table entries that left before their window ended",

@@ -3,6 +3,7 @@
 use super::generations::Generations;
 use super::keys::{ItemKey, Keys};
 use super::streams::{Placed, Streams};
+use super::traces::Traces;
 use super::units::{Unit, Units};
 use super::{FolderLimits, WINDOW_NANOS};
 use crate::delta::LogErrorKey;
@@ -37,6 +38,8 @@ pub(super) struct Shard {
     held: BTreeMap<(Timestamp, ItemKey), Held>,
     /// Streams of metric SLIs.
     pub(super) streams: Streams,
+    /// Open traces.
+    pub(super) traces: Traces,
     /// Generation of the last flush; `None` before the first.
     generation: Option<u64>,
 }

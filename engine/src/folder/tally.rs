@@ -4,7 +4,7 @@ use super::arms::Arms;
 use super::units::{LATENCY_UNKNOWN, Unit};
 use crate::anomaly;
 use crate::delta::{
-    Counter, Delta, DoubtDelta, Fate, InstrumentDelta, ResourceDelta, RouteName, SliDelta,
+    Counter, Delta, DoubtDelta, Fate, InstrumentDelta, Outcome, ResourceDelta, RouteName, SliDelta,
     UnitDelta, UnitKey,
 };
 use crate::hash::FixedMap;
@@ -294,6 +294,8 @@ struct Counters {
     collapsed_spans: u64,
     evicted_keys: u64,
     anomalies: [u64; anomaly::NAMES.len()],
+    traced: [u64; Outcome::ALL.len()],
+    traced_copies: u64,
 }
 
 impl Counters {
@@ -303,6 +305,8 @@ impl Counters {
             Counter::CollapsedSpans => &mut self.collapsed_spans,
             Counter::EvictedKeys => &mut self.evicted_keys,
             Counter::Anomaly(index) => &mut self.anomalies[usize::from(index)],
+            Counter::Traced(outcome) => &mut self.traced[outcome as usize],
+            Counter::TracedCopies => &mut self.traced_copies,
         } += times;
     }
 
@@ -313,12 +317,16 @@ impl Counters {
             let fates = Fate::ALL.into_iter().zip(fates);
             fates.map(move |(fate, count)| (Counter::Items(signal, fate), count))
         });
+        let traced = Outcome::ALL.into_iter().zip(counters.traced);
+        let traced = traced.map(|(outcome, count)| (Counter::Traced(outcome), count));
         let anomalies = (0u8..).map(Counter::Anomaly).zip(counters.anomalies);
         items
             .chain([
                 (Counter::CollapsedSpans, counters.collapsed_spans),
                 (Counter::EvictedKeys, counters.evicted_keys),
+                (Counter::TracedCopies, counters.traced_copies),
             ])
+            .chain(traced)
             .chain(anomalies)
             .filter(|(_, count)| *count != 0)
             .collect()

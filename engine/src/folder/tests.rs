@@ -3,6 +3,7 @@
 mod model;
 mod points;
 mod records;
+mod traces;
 
 use super::*;
 use crate::delta::Fate;
