@@ -170,6 +170,17 @@ pub enum Mark {
 impl Mark {
     /// Number of marks.
     pub const COUNT: usize = 11;
+
+    /// The mark of an item that met this fate, where doctors look for it.
+    pub const fn of_fate(fate: Fate) -> Option<Self> {
+        match fate {
+            Fate::Dropped => Some(Self::Dropped),
+            Fate::Duplicate => Some(Self::Duplicate),
+            Fate::Late => Some(Self::Late),
+            Fate::Future => Some(Self::Future),
+            Fate::Accepted | Fate::Rejected | Fate::Excluded | Fate::OutsideBudget => None,
+        }
+    }
 }
 
 /// Counts by [`Mark`]. Merge: sum (saturating).

@@ -420,8 +420,7 @@ impl Folder {
                 self.tally.count(ID_CONFLICT, 1);
             }
             Sighting::Duplicate => {
-                sender.heard.marks.add(Mark::Duplicate, 1);
-                return self.tally.item(Signal::Traces, Fate::Duplicate);
+                return self.fate(Signal::Traces, Fate::Duplicate, &mut sender.heard);
             }
         }
         if sender.identity.revision.kind != RevisionKind::Release {
@@ -439,13 +438,11 @@ impl Folder {
     fn count(&mut self, one: Picked, lens: &mut Lens<'_>, sender: &mut Sender<'_>) {
         let batch = lens.batch;
         let Some(arm) = self.admit(batch.shard[one.row], sender) else {
-            sender.heard.marks.add(Mark::Dropped, 1);
-            return self.tally.item(Signal::Traces, Fate::Dropped);
+            return self.fate(Signal::Traces, Fate::Dropped, &mut sender.heard);
         };
         let end = Timestamp(batch.end[one.row]);
         if batch.items.received.since(end) > LATENESS_NANOS {
-            sender.heard.marks.add(Mark::Late, 1);
-            self.tally.item(Signal::Traces, Fate::Late);
+            self.fate(Signal::Traces, Fate::Late, &mut sender.heard);
         }
         let measures = sender.measures;
         for (index, measure) in measures.list.iter().enumerate() {
@@ -501,7 +498,6 @@ impl Folder {
 
     /// Puts a span that ends in the future aside, already measured.
     fn hold(&mut self, one: Picked, lens: &mut Lens<'_>, sender: &mut Sender<'_>) {
-        sender.heard.marks.add(Mark::Future, 1);
         let mut events = Vec::new();
         for measure in &sender.measures.list {
             if let Some(bad) = lens.view.judge(measure, one.row) {
@@ -517,7 +513,7 @@ impl Folder {
             placed: Vec::new(),
             error: None,
         };
-        self.tally.item(Signal::Traces, Fate::Future);
+        self.fate(Signal::Traces, Fate::Future, &mut sender.heard);
         let batch = lens.batch;
         let due = Timestamp(batch.end[one.row]);
         self.put_aside(batch.shard[one.row], due, one.key, held);
@@ -541,12 +537,22 @@ impl Folder {
             let series = self.tally.series(slo, held.revision);
             self.tally.event(series, end.secs(), bad);
         }
-        self.place_all(shard, held.placed);
+        if let Some(fate) = self.place_all(shard, held.placed) {
+            self.tally.item(held.signal, fate);
+        }
         if let Some(error) = held.error {
             self.findings.log_error(error);
         }
         if let Some((key, unit)) = held.unit {
             self.count_unit(shard, key, Unit { arm, ..unit });
+        }
+    }
+
+    /// Counts what became of an item, also for its sender.
+    fn fate(&mut self, signal: Signal, fate: Fate, heard: &mut Heard) {
+        self.tally.item(signal, fate);
+        if let Some(mark) = Mark::of_fate(fate) {
+            heard.marks.add(mark, 1);
         }
     }
 

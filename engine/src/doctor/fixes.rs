@@ -61,6 +61,9 @@ pub(super) fn attribute(name: &str, value: &str) -> String {
     format!("OTEL_RESOURCE_ATTRIBUTES={name}={value}")
 }
 
+pub(super) const STREAMS: &str = "# fewer streams: a view of the SDK without the attribute that has many values, or the Collector:\n\
+     processors:\n  transform/streams:\n    metric_statements:\n      \
+     - keep_keys(datapoint.attributes, [\"http.route\", \"http.response.status_code\"])";
 pub(super) const CLOCK: &str =
     "timedatectl set-ntp true && chronyc tracking   # on the hosts of both";
 pub(super) const ALWAYS_ON: &str = "OTEL_TRACES_SAMPLER=parentbased_always_on";

@@ -134,6 +134,9 @@ pub(super) fn service(snapshot: &Snapshot, row: &ServiceRow, at: &Endpoints) -> 
     let mut findings = identity(row);
     findings.extend(spans(row, at));
     findings.extend(skew(row));
+    for signal in Signal::ALL {
+        findings.extend(arrivals(row, signal));
+    }
     findings.extend(contents(row));
     findings
 }
@@ -371,51 +374,62 @@ fn sum(row: &ServiceRow, signal: Signal) -> Sums {
     sums
 }
 
-/// What the spans themselves leave open, of the last five to ten minutes.
-fn contents(row: &ServiceRow) -> Vec<Finding> {
-    let sums = sum(row, Signal::Traces);
-    let name = called(row);
-    let entries = sums.marks.of(Mark::Entry);
+type Rule = (bool, &'static str, Level, String, String);
+
+fn told(rules: impl IntoIterator<Item = Rule>) -> impl Iterator<Item = Finding> {
+    let found = rules.into_iter().filter(|rule| rule.0);
+    found.map(|(_, code, level, message, fix)| finding(code, level, message, fix))
+}
+
+/// What became of the items of one signal, of the last five to ten minutes.
+fn arrivals(row: &ServiceRow, signal: Signal) -> impl Iterator<Item = Finding> {
+    let sums = sum(row, signal);
+    let (name, items) = (called(row), signal.items());
     let of = |mark: Mark| sums.marks.of(mark);
+    // Of spans only entries are looked up for it.
+    let late_among = match signal {
+        Signal::Traces => of(Mark::Entry),
+        Signal::Metrics | Signal::Logs => sums.items,
+    };
     let share = |mark: Mark, all: u64| of(mark) as f64 / all.max(1) as f64;
-    let said = |mark: Mark, all: u64| format!("{} of {}", count(of(mark)), count(all));
-    let rules = [
+    told([
         (
             of(Mark::Dropped) > 0,
             "DROPPED",
             Level::Error,
             format!(
-                "{} spans of {name} were accepted but not counted: a table was full",
+                "{} {items} of {name} were accepted but not counted: a table was full",
                 count(of(Mark::Dropped))
             ),
-            fixes::attribute("service.version", "<version, without ids>"),
+            match signal {
+                Signal::Metrics => fixes::STREAMS.to_owned(),
+                Signal::Traces | Signal::Logs => {
+                    fixes::attribute("service.version", "<version, without ids>")
+                }
+            },
         ),
         (
-            share(Mark::NoOutcome, entries) > LATE_SHARE,
-            "NO_OUTCOME",
-            Level::Warning,
-            format!(
-                "{} requests to {name} have neither an HTTP status code nor a span status: failures would not show",
-                said(Mark::NoOutcome, entries)
-            ),
-            fixes::NEW_CONVENTIONS.to_owned(),
-        ),
-        (
-            share(Mark::Late, entries) > LATE_SHARE,
+            share(Mark::Late, late_among) > LATE_SHARE,
             "LATE_ITEMS",
             Level::Warning,
             format!(
-                "{} spans of {name} came more than 10 min after their end: counted as corrections, tested never",
-                said(Mark::Late, entries)
+                "{} of {} {items} of {name} came more than 10 min after their end: counted as corrections, tested never",
+                count(of(Mark::Late)),
+                count(late_among)
             ),
-            "OTEL_BSP_SCHEDULE_DELAY=1000".to_owned(),
+            match signal {
+                Signal::Traces => "OTEL_BSP_SCHEDULE_DELAY=1000",
+                Signal::Metrics => "OTEL_METRIC_EXPORT_INTERVAL=60000",
+                Signal::Logs => "OTEL_BLRP_SCHEDULE_DELAY=1000",
+            }
+            .to_owned(),
         ),
         (
             of(Mark::Future) > 0,
             "FUTURE",
             Level::Warning,
             format!(
-                "{} spans of {name} ended more than a minute in the future: they wait for their time",
+                "{} {items} of {name} are dated more than a minute in the future: they wait for their time",
                 count(of(Mark::Future))
             ),
             fixes::CLOCK.to_owned(),
@@ -425,10 +439,32 @@ fn contents(row: &ServiceRow) -> Vec<Finding> {
             "DUPLICATES",
             Level::Warning,
             format!(
-                "{} spans of {name} came before: counted once; is it exported on two ways?",
-                said(Mark::Duplicate, sums.items)
+                "{} of {} {items} of {name} came before: counted once; is it exported on two ways?",
+                count(of(Mark::Duplicate)),
+                count(sums.items)
             ),
             fixes::ONE_WAY.to_owned(),
+        ),
+    ])
+}
+
+/// What the spans themselves leave open, of the last five to ten minutes.
+fn contents(row: &ServiceRow) -> impl Iterator<Item = Finding> {
+    let sums = sum(row, Signal::Traces);
+    let name = called(row);
+    let entries = sums.marks.of(Mark::Entry);
+    let share = |mark: Mark, all: u64| sums.marks.of(mark) as f64 / all.max(1) as f64;
+    let said = |mark: Mark, all: u64| format!("{} of {}", count(sums.marks.of(mark)), count(all));
+    told([
+        (
+            share(Mark::NoOutcome, entries) > LATE_SHARE,
+            "NO_OUTCOME",
+            Level::Warning,
+            format!(
+                "{} requests to {name} have neither an HTTP status code nor a span status: failures would not show",
+                said(Mark::NoOutcome, entries)
+            ),
+            fixes::NEW_CONVENTIONS.to_owned(),
         ),
         (
             share(Mark::NoInstance, sums.items) > HALF,
@@ -463,11 +499,7 @@ fn contents(row: &ServiceRow) -> Vec<Finding> {
             ),
             "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT=4095   # and the newest SDK".to_owned(),
         ),
-    ];
-    let found = rules.into_iter().filter(|rule| rule.0);
-    found
-        .map(|(_, code, level, message, fix)| finding(code, level, message, fix))
-        .collect()
+    ])
 }
 
 fn odd(bits: u16) -> String {

@@ -5,8 +5,13 @@ use crate::batch::Batch;
 use crate::decider::Decider;
 use crate::folder::FolderLimits;
 use crate::hash::HashSeed;
+use crate::input::{DefinitionsLoaded, Input};
 use crate::items::Resource;
+use crate::log_rows::{LogRow, batch as records};
 use crate::machine::{Engine, EngineConfig};
+use crate::metric::{Instrument, Temporality};
+use crate::metric_rows::{PointRow, PointValue, batch as points, metric};
+use crate::slo::{AttributeMatch, Definitions, PointSelector, Side, Sli, Slo};
 use crate::span::kind;
 use crate::span_rows::{SpanRow, batch, resource};
 use std::collections::BTreeSet;
@@ -16,10 +21,14 @@ const SEED: HashSeed = HashSeed(3, 5);
 const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
 fn engine() -> Engine {
+    engine_with(FolderLimits::default())
+}
+
+fn engine_with(limits: FolderLimits) -> Engine {
     let config = EngineConfig {
         seed: SEED,
         folders: 2,
-        limits: FolderLimits::default(),
+        limits,
         store_bytes: 1 << 20,
     };
     Engine::new(&config, Decider::default())
@@ -225,4 +234,86 @@ fn late_input_is_found_and_forgotten() {
     let rows = [request(&shop, 900, now, 1)];
     engine.fold(Arc::new(Batch::Spans(batch(SEED, now, &rows))));
     assert_eq!(codes(&engine.tick(now, &mut Vec::new())), BTreeSet::new());
+}
+
+/// SLOs over every point of the counter `jobs` and every record of `shop`.
+fn measured(shop: &Resource) -> Input {
+    let rule = |key: &str| AttributeMatch {
+        key: key.to_owned(),
+        any_of: vec!["*".to_owned()],
+        negated: false,
+    };
+    let jobs = |matches| PointSelector {
+        metric: "jobs".to_owned(),
+        instruments: vec![Instrument::Counter],
+        matches,
+    };
+    let increments = Sli::Increments {
+        total: jobs(Vec::new()),
+        part: jobs(vec![rule("error.type")]),
+        at_most: None,
+        side: Side::Bad,
+    };
+    let records = Sli::Records {
+        selector: vec![rule("job")],
+        part: vec![rule("error.type")],
+        side: Side::Bad,
+    };
+    let slos = [("points", increments), ("records", records)].map(|(name, sli)| {
+        let mut slo = Slo::implicit(&shop.identity.service);
+        slo.implicit = false;
+        slo.id = Slo::id_of(slo.service_id, name);
+        slo.sli = sli;
+        (slo.id, slo)
+    });
+    Input::Definitions(DefinitionsLoaded {
+        definitions: Some(Arc::new(Definitions {
+            slos: slos.into(),
+            ..Definitions::default()
+        })),
+        problems: Vec::new(),
+    })
+}
+
+/// Scenario: points of more streams than there is room for, each sent twice; records dated in the future.
+/// Guarantees: what became of them is said, signal by signal, with the mend of that signal.
+#[test]
+fn points_and_records_have_their_findings_too() {
+    let shop = whole("v1");
+    let mut engine = engine_with(FolderLimits {
+        streams_per_shard: 1,
+        ..FolderLimits::default()
+    });
+    engine.apply(START, measured(&shop), &mut Vec::new());
+    let jobs = metric("jobs", Instrument::Counter, Temporality::Delta);
+    let snapshot = run(&mut engine, 3, |id, now| vec![request(&shop, id, now, 0)]);
+    assert_eq!(codes(&snapshot), BTreeSet::new());
+    let now = START.plus(3 * NANOS_PER_SEC);
+    let point = |stream: i64| {
+        let times = (now.0 - NANOS_PER_SEC, now.0);
+        PointRow::new(&shop, &jobs, times, PointValue::Int(1)).with("job", stream)
+    };
+    let sent: Vec<PointRow> = (0..200).map(point).collect();
+    for _ in 0..2 {
+        engine.fold(Arc::new(Batch::Metrics(points(SEED, now, &sent))));
+    }
+    let mut ahead = LogRow::new(&shop, 1, now.0 + 120 * NANOS_PER_SEC).with("job", 1);
+    ahead.anomalies = crate::anomaly::FUTURE;
+    engine.fold(Arc::new(Batch::Logs(records(SEED, now, &[ahead]))));
+    let snapshot = engine.tick(now, &mut Vec::new());
+    assert_eq!(codes(&snapshot), ["DROPPED", "DUPLICATES", "FUTURE"].into());
+    let reports = examine(&snapshot, &Endpoints::default());
+    let of_shop = reports
+        .iter()
+        .filter(|report| report.service.name == "shop");
+    let findings = of_shop.flat_map(|report| &report.findings);
+    for finding in findings {
+        let (items, mend) = match finding.code {
+            "DROPPED" => (" points of shop (market, production) were accepted", "keep_keys"),
+            "DUPLICATES" => (" points of shop (market, production) came before", "Collector"),
+            _ => ("1 records of shop (market, production) are dated", "ntp"),
+        };
+        assert!(finding.message.contains(items), "{finding:?}");
+        assert!(finding.fix.contains(mend), "{finding:?}");
+    }
 }

@@ -87,7 +87,7 @@ impl Folder {
                 let selected = self.select(batch, row, view, meter);
                 if !selected.placed.is_empty() || !selected.events.is_empty() {
                     let is_excluded = view.is_excluded(row);
-                    self.judge_point(batch, row, meter.identity, is_excluded, selected);
+                    self.judge_point(batch, row, meter, is_excluded, selected);
                 }
             }
         }
@@ -149,11 +149,12 @@ impl Folder {
         &mut self,
         batch: &MetricBatch,
         row: usize,
-        identity: &Identity,
+        meter: &mut Meter<'_>,
         is_excluded: bool,
         mut selected: Selected,
     ) {
         let number = batch.shard[row];
+        let (identity, heard) = (meter.identity, &mut meter.heard);
         if identity.revision.kind != RevisionKind::Release {
             return self.tally.item(Signal::Metrics, Fate::OutsideBudget);
         }
@@ -171,7 +172,7 @@ impl Folder {
         if temporality != Temporality::Cumulative {
             match self.see(number, key, batch.items.received) {
                 Sighting::Duplicate if selected.placed.is_empty() => {
-                    return self.tally.item(Signal::Metrics, Fate::Duplicate);
+                    return self.fate(Signal::Metrics, Fate::Duplicate, heard);
                 }
                 Sighting::Duplicate => {
                     for placed in &mut selected.placed {
@@ -185,7 +186,7 @@ impl Folder {
         }
         let time = Timestamp(batch.time[row]);
         if batch.anomalies[row] & anomaly::FUTURE != 0 {
-            self.tally.item(Signal::Metrics, Fate::Future);
+            self.fate(Signal::Metrics, Fate::Future, heard);
             let held = Held {
                 signal: Signal::Metrics,
                 service: identity.service_id,
@@ -202,9 +203,11 @@ impl Folder {
             self.tally.event(series, time.secs(), bad);
         }
         if batch.items.received.since(time) > LATENESS_NANOS {
-            self.tally.item(Signal::Metrics, Fate::Late);
+            self.fate(Signal::Metrics, Fate::Late, heard);
         }
-        self.place_all(number, selected.placed);
+        if let Some(fate) = self.place_all(number, selected.placed) {
+            self.fate(Signal::Metrics, fate, heard);
+        }
     }
 
     /// Looks `key` up in a shard's item keys and remembers it.
@@ -217,8 +220,9 @@ impl Folder {
         shard.keys.see(key)
     }
 
-    /// Puts one point into the streams of its SLOs; what became of it is counted once, however many there are.
-    pub(super) fn place_all(&mut self, shard: u8, placed: Vec<Placed>) {
+    /// Puts one point into the streams of its SLOs. What became of it, once, however many there are, when it is not
+    /// counted as it came.
+    pub(super) fn place_all(&mut self, shard: u8, placed: Vec<Placed>) -> Option<Fate> {
         let outcomes: Vec<Outcome> = placed
             .into_iter()
             .filter_map(|one| self.place(shard, &one))
@@ -231,10 +235,10 @@ impl Folder {
             self.count_anomalies(odd);
         }
         if outcomes.contains(&Outcome::Dropped) {
-            self.tally.item(Signal::Metrics, Fate::Dropped);
-        } else if outcomes.contains(&Outcome::Observed(Observed::Duplicate)) {
-            self.tally.item(Signal::Metrics, Fate::Duplicate);
+            return Some(Fate::Dropped);
         }
+        let is_repeated = outcomes.contains(&Outcome::Observed(Observed::Duplicate));
+        is_repeated.then_some(Fate::Duplicate)
     }
 
     /// Puts a point into its stream for one SLO and counts what that changes.

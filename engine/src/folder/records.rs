@@ -63,7 +63,7 @@ impl Folder {
         row: usize,
         is_error: bool,
         view: &mut RecordView<'_>,
-        writer: &Writer<'_>,
+        writer: &mut Writer<'_>,
     ) {
         let judged = |measure: &RecordMeasure| Some((measure.slo, view.judge(measure, row)?));
         let events: Vec<(SloId, bool)> = writer.measures.iter().filter_map(judged).collect();
@@ -86,13 +86,13 @@ impl Folder {
             second: time.secs(),
         });
         if shard.keys.see(key) == Sighting::Duplicate {
-            self.tally.item(Signal::Logs, Fate::Duplicate);
+            self.fate(Signal::Logs, Fate::Duplicate, &mut writer.heard);
         } else if writer.identity.revision.kind != RevisionKind::Release {
             self.tally.item(Signal::Logs, Fate::OutsideBudget);
         } else if view.is_excluded(row) {
             self.tally.item(Signal::Logs, Fate::Excluded);
         } else if batch.anomalies[row] & anomaly::FUTURE != 0 {
-            self.tally.item(Signal::Logs, Fate::Future);
+            self.fate(Signal::Logs, Fate::Future, &mut writer.heard);
             let held = Held {
                 signal: Signal::Logs,
                 service: writer.identity.service_id,
@@ -105,7 +105,7 @@ impl Folder {
             self.put_aside(batch.shard[row], time, key, held);
         } else {
             if batch.items.received.since(time) > LATENESS_NANOS {
-                self.tally.item(Signal::Logs, Fate::Late);
+                self.fate(Signal::Logs, Fate::Late, &mut writer.heard);
             }
             for (slo, bad) in events {
                 let series = self.tally.series(slo, writer.identity.revision.id);
