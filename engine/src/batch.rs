@@ -35,6 +35,15 @@ impl Batch {
         }
     }
 
+    /// Event time of each item, ns since the epoch.
+    pub fn event_times(&self) -> &[u64] {
+        match self {
+            Self::Spans(batch) => &batch.end,
+            Self::Metrics(batch) => &batch.time,
+            Self::Logs(batch) => &batch.time,
+        }
+    }
+
     /// Number of items.
     pub fn len(&self) -> usize {
         self.items().len()

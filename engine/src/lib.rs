@@ -49,6 +49,7 @@ pub mod stream;
 pub mod time;
 pub mod trace;
 pub mod traffic;
+pub mod value_json;
 
 /// Number of the rules that turn a recorded log into state. It counts up whenever the same log would give other
 /// bytes; `replay` prints a difference instead of claiming equality when it differs from the log's.
