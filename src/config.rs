@@ -89,6 +89,8 @@ settings! {
         otlp_http: OtlpHttp = Unset(""),
         /// Telemetry kept for looking at; nothing that decides reads it.
         store: Store = Unset(""),
+        /// Bounds of SQL (`tidegate query`, `/v1/sql`), where the program has it.
+        sql: Sql = Unset(""),
         /// Bounds of what is accepted at once. Beyond them senders are told to come again, or that it is too much.
         limits: Limits = Unset(""),
         /// Spans left out of every SLI and of the gate, and counted as such: those of which any attribute here matches any
@@ -157,6 +159,19 @@ settings! {
     Store {
         /// Memory for recent spans. More keeps more minutes of them; the oldest leave first.
         bytes: Bytes = Is("512MiB"),
+    }
+}
+
+settings! {
+    /// Bounds of SQL.
+    Sql {
+        /// Memory that sorting, grouping and joining of one query may take; nothing goes to disk. More answers larger
+        /// questions, and is taken from the machine as often as `queries` says.
+        query_bytes: Bytes = Is("40MiB"),
+        /// Queries that run at once, 1 to 64; more are told to come again.
+        queries: Count<1, 64> = Is("2"),
+        /// Longest time of a query.
+        timeout: Span = Is("10s"),
     }
 }
 

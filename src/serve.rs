@@ -18,6 +18,7 @@ use ingest::log::{Checkpoints, LogHeader, LogWriter};
 use ingest::receive::{HttpPaths, ReceiveConfig, ReceiveStats, Receiver, Token};
 use query::api::ApiState;
 use query::metrics::Sample;
+use query::sql::{Sql, SqlLimits};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -155,6 +156,7 @@ pub(crate) async fn start(config: &Config) -> Result<Running> {
         control: control_in,
         reload,
         receivers: shell_samples,
+        sql: Sql::new(sql_limits(config)),
         token: token.map(Arc::from),
         endpoints: Arc::new(Endpoints {
             grpc: reachable(grpc_at),
@@ -285,6 +287,15 @@ fn receive_config(config: &Config, token: Option<&str>) -> ReceiveConfig {
         cors_origins: origins.map(|origin| origin.0.clone()).collect(),
         token: token.map(Token::new),
         ..ReceiveConfig::default()
+    }
+}
+
+fn sql_limits(config: &Config) -> SqlLimits {
+    SqlLimits {
+        query_bytes: usize::try_from(config.sql.query_bytes.0).unwrap_or(usize::MAX),
+        queries: usize::try_from(config.sql.queries.0).unwrap_or(usize::MAX),
+        timeout: config.sql.timeout.0,
+        ..SqlLimits::default()
     }
 }
 

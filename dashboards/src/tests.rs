@@ -22,6 +22,7 @@ async fn ask(snapshot: &Snapshot, path: &str, accept: &str) -> Response {
         control,
         reload,
         receivers: Arc::new(Vec::new),
+        sql: query::sql::Sql::default(),
         token: None,
         endpoints: Arc::default(),
     };

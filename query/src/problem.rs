@@ -2,13 +2,14 @@
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 /// An error answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     status: StatusCode,
     detail: String,
+    extensions: Map<String, Value>,
 }
 
 impl Problem {
@@ -17,18 +18,29 @@ impl Problem {
         Self {
             status,
             detail: detail.into(),
+            extensions: Map::new(),
         }
+    }
+
+    /// The same problem with an extension member (RFC 9457, 3.2).
+    #[must_use]
+    pub fn with(mut self, member: &str, value: Value) -> Self {
+        self.extensions.insert(member.to_owned(), value);
+        self
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = json!({
+        let mut body = json!({
             "type": "about:blank",
             "title": self.status.canonical_reason().unwrap_or("Error"),
             "status": self.status.as_u16(),
             "detail": self.detail,
         });
+        if let Some(members) = body.as_object_mut() {
+            members.extend(self.extensions);
+        }
         (
             self.status,
             [(header::CONTENT_TYPE, "application/problem+json")],

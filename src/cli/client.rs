@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,13 +31,30 @@ pub(crate) struct ServerArgs {
     pub(crate) timeout: u64,
 }
 
-/// The body of an answer.
+/// An answer.
 #[derive(Debug)]
 pub(crate) struct Response {
+    status: u16,
+    is_truncated: bool,
     body: Vec<u8>,
 }
 
 impl Response {
+    /// The body as sent.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Whether rows were left out (SQL).
+    pub(crate) fn is_truncated(&self) -> bool {
+        self.is_truncated
+    }
+
+    /// The problem details, when it is a refusal.
+    pub(crate) fn refusal(&self) -> Option<serde_json::Value> {
+        (self.status >= 400).then(|| serde_json::from_slice(&self.body).unwrap_or_default())
+    }
+
     /// Reads the body as JSON.
     ///
     /// # Errors
@@ -67,10 +85,40 @@ impl ServerArgs {
             query,
         )
         .with_context(|| format!("`{}` is no URL", self.server))?;
-        let client = reqwest::Client::builder()
-            .timeout(Duration::from_secs(self.timeout))
-            .build()?;
-        let mut request = client.get(url);
+        let response = self.send(client(self.timeout)?.get(url)).await?;
+        let status = response.status;
+        if (400..500).contains(&status) && status != 401 {
+            let problem: serde_json::Value = response.refusal().unwrap_or_default();
+            bail!(
+                "{} refuses: {}",
+                self.server,
+                problem["detail"].as_str().unwrap_or("no reason given")
+            );
+        }
+        if status == 401 {
+            bail!("{} asks for a token: give --token-file", self.server);
+        }
+        Ok(response)
+    }
+
+    /// `POST path` with a JSON body; a refusal is an answer.
+    ///
+    /// # Errors
+    /// When the server cannot be reached in time or the token file cannot be read.
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        accept: &str,
+        body: &impl Serialize,
+    ) -> Result<Response> {
+        let url = format!("{}{path}", self.server.trim_end_matches('/'));
+        // The server ends what takes too long; its words are better than ours.
+        let client = client(self.timeout.saturating_add(2))?;
+        self.send(client.post(url).header("accept", accept).json(body))
+            .await
+    }
+
+    async fn send(&self, mut request: reqwest::RequestBuilder) -> Result<Response> {
         if let Some(path) = &self.token_file {
             let token = std::fs::read_to_string(path)
                 .with_context(|| format!("cannot read the token file {}", path.display()))?;
@@ -82,23 +130,23 @@ impl ServerArgs {
                 self.server
             )
         })?;
-        let status = response.status().as_u16();
-        let body = response
-            .bytes()
-            .await
-            .context("the answer broke off")?
-            .to_vec();
-        if (400..500).contains(&status) && status != 401 {
-            let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-            bail!(
-                "{} refuses: {}",
-                self.server,
-                problem["detail"].as_str().unwrap_or("no reason given")
-            );
-        }
-        if status == 401 {
-            bail!("{} asks for a token: give --token-file", self.server);
-        }
-        Ok(Response { body })
+        let is_truncated = response
+            .headers()
+            .get("tidegate-truncated")
+            .is_some_and(|value| value == "true");
+        Ok(Response {
+            status: response.status().as_u16(),
+            is_truncated,
+            body: response
+                .bytes()
+                .await
+                .context("the answer broke off")?
+                .to_vec(),
+        })
     }
+}
+
+fn client(timeout_secs: u64) -> Result<reqwest::Client> {
+    let builder = reqwest::Client::builder().timeout(Duration::from_secs(timeout_secs));
+    Ok(builder.build()?)
 }

@@ -9,6 +9,7 @@ mod gate;
 mod init;
 mod loadgen;
 pub(crate) mod output;
+mod query;
 mod replay;
 mod serve;
 mod status;
@@ -35,6 +36,7 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     Init(init::InitArgs),
     Alerts(alerts::AlertsArgs),
+    Query(query::QueryArgs),
     Replay(replay::ReplayArgs),
     Loadgen(loadgen::LoadgenArgs),
     Completion(completion::CompletionArgs),
@@ -54,6 +56,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Doctor(args) => on_runtime(async move { args.run().await }),
         Command::Init(args) => on_runtime(async move { args.run().await }),
         Command::Alerts(args) => on_runtime(async move { args.run().await }),
+        Command::Query(args) => on_runtime(async move { args.run().await }),
         Command::Loadgen(args) => on_runtime(async move { args.run().await }),
     }
 }

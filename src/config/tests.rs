@@ -120,7 +120,7 @@ folder_threads: 65
     );
     let expected = "\
 error: --set: expected SETTING=VALUE with a known setting, got `nothing`
-  hint: settings: listen.grpc, listen.http, listen.api, external_url, definitions, strict_definitions, data_dir, record, token_file, allow_insecure_listen, folder_threads, otlp_http.traces_path, otlp_http.metrics_path, otlp_http.logs_path, otlp_http.cors_origins, store.bytes, limits.request_bytes, limits.in_flight_bytes, limits.connections, limits.body_timeout, limits.idle_timeout, limits.dedup_bytes, exclude, webhooks, alertmanagers
+  hint: settings: listen.grpc, listen.http, listen.api, external_url, definitions, strict_definitions, data_dir, record, token_file, allow_insecure_listen, folder_threads, otlp_http.traces_path, otlp_http.metrics_path, otlp_http.logs_path, otlp_http.cors_origins, store.bytes, sql.query_bytes, sql.queries, sql.timeout, limits.request_bytes, limits.in_flight_bytes, limits.connections, limits.body_timeout, limits.idle_timeout, limits.dedup_bytes, exclude, webhooks, alertmanagers
 error: TIDEGATE_LIMITS_CONNECTIONS: limits.connections: expected a whole number from 1 to 1000000, got `many`
 error: t.yaml:2:9: listen.grpc: expected an IP address and a port, such as `127.0.0.1:4317`, got `everywhere`
 error: t.yaml:5:3: store.bites: expected a known field, got `bites`

@@ -1,7 +1,13 @@
 //! Recorded data that nobody in this project wrote, through the real binary. Needs `TIDEGATE_CORPUS`.
 
+#[cfg(feature = "sql")]
+mod bodies;
 mod metastable;
 mod rca;
+#[cfg(feature = "sql")]
+#[expect(dead_code, reason = "shared with tests/it, which uses all of it")]
+#[path = "../support/server.rs"]
+mod server;
 
 use std::path::PathBuf;
 

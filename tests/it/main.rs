@@ -20,5 +20,7 @@ mod serve;
 #[path = "../support/server.rs"]
 mod server;
 mod signals;
+#[cfg(feature = "sql")]
+mod sql;
 mod traffic;
 mod webhooks;

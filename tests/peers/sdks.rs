@@ -49,6 +49,22 @@ pub(crate) fn check_counts(server: &Server, service: &str, counts: &Counts) {
     assert_eq!(status["dropped"], none);
     assert_eq!(status["counters"]["duplicate"], none);
 
+    #[cfg(feature = "sql")]
+    for (table, count) in [
+        ("spans", counts.spans),
+        ("metrics", counts.points),
+        ("logs", counts.logs),
+    ] {
+        let query = format!("SELECT count(*) AS items FROM {table} WHERE service = '{service}'");
+        let (code, rows, stderr) =
+            tidegate(&["query", "-o", "csv", &query, "--server", &server.api]);
+        assert_eq!(
+            (code, rows),
+            (0, format!("items\r\n{count}\r\n")),
+            "{stderr}"
+        );
+    }
+
     let budgets = server.get(&format!("/v1/budgets?service={service}"));
     assert_eq!(budgets[0]["counts"]["total"], counts.spans);
     assert_eq!(budgets[0]["counts"]["bad"], counts.spans / 5 / 10);

@@ -50,6 +50,7 @@ async fn get(path: &str) -> Result<String, Box<dyn std::error::Error>> {
         control,
         reload,
         receivers: Arc::new(Vec::new),
+        sql: query::sql::Sql::default(),
         token: None,
         endpoints: Arc::default(),
     };

@@ -5,13 +5,16 @@
 
 mod events;
 mod read;
+mod sql;
 #[cfg(test)]
 mod tests;
 
 pub use events::{CloudEvent, EventData, event_input};
+pub use sql::{ARROW_STREAM, SqlAnswer, SqlBody, SqlColumn};
 
 use crate::metrics::{self, Sample};
 use crate::problem::Problem;
+use crate::sql::Sql;
 use arc_swap::ArcSwap;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{StatusCode, header};
@@ -44,6 +47,8 @@ pub struct ApiState {
     pub reload: mpsc::Sender<()>,
     /// What the receivers count, read at each scrape.
     pub receivers: Arc<dyn Fn() -> Vec<Sample> + Send + Sync>,
+    /// Answers `/v1/sql`.
+    pub sql: Sql,
     /// Bearer token before every endpoint but health; `None` = open.
     pub token: Option<Arc<str>>,
     /// Where senders reach the receivers.
@@ -77,6 +82,7 @@ fn documented() -> OpenApiRouter<ApiState> {
         .routes(routes!(read::decisions))
         .routes(routes!(read::alerts))
         .routes(routes!(read::events, events::post_event))
+        .routes(routes!(sql::post_sql))
 }
 
 /// The OpenAPI document, generated from the handlers.

@@ -14,6 +14,7 @@ fn state(snapshot: Snapshot, token: Option<&str>) -> (ApiState, mpsc::Receiver<I
         control,
         reload,
         receivers: Arc::new(Vec::new),
+        sql: Sql::default(),
         token: token.map(Arc::from),
         endpoints: Arc::default(),
     };
@@ -192,4 +193,73 @@ fn the_openapi_document_names_every_route() {
         );
     }
     assert!(document["components"]["schemas"]["GateBody"]["properties"]["verdict"].is_object());
+}
+
+async fn ask_sql(state: &ApiState, body: &str, accept: &str) -> (StatusCode, String) {
+    let request = HttpRequest::post("/v1/sql")
+        .header("content-type", "application/json")
+        .header("accept", accept)
+        .body(Body::from(body.to_owned()))
+        .unwrap();
+    send(state, request).await
+}
+
+/// Scenario: a program built without SQL.
+/// Guarantees: 501 with what to do about it.
+#[cfg(not(feature = "sql"))]
+#[tokio::test]
+async fn without_sql_the_route_says_so() {
+    let (state, _inputs) = state(Snapshot::default(), None);
+    let (status, body) = ask_sql(&state, r#"{"query": "SELECT 1"}"#, "*/*").await;
+    assert_eq!(status, StatusCode::NOT_IMPLEMENTED);
+    assert!(
+        body.contains("SQL_NOT_BUILT") && body.contains("--features sql"),
+        "{body}"
+    );
+}
+
+/// Scenario: a statement, in each form that `Accept` may ask for; bodies that are none; a mistake.
+/// Guarantees: the form asked for; problem details with code and position.
+#[cfg(feature = "sql")]
+#[tokio::test]
+async fn sql_answers_in_the_form_asked_for() {
+    let (state, _inputs) = state(Snapshot::default(), None);
+    let ask = |body: &'static str, accept: &'static str| ask_sql(&state, body, accept);
+    let select = r#"{"query": "SELECT 1 AS one, 'a' AS b", "max_rows": 10, "timeout_ms": 20000}"#;
+    for accept in [
+        "*/*",
+        "application/json",
+        "text/html, application/json;q=0.9",
+    ] {
+        let (status, body) = ask(select, accept).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        assert_eq!(
+            body,
+            r#"{"columns":[{"name":"one","type":"bigint"},{"name":"b","type":"text"}],"rows":[[1,"a"]],"truncated":false,"as_of":""}"#
+        );
+    }
+    assert_eq!(
+        ask(select, "text/csv; charset=utf-8, */*").await.1,
+        "one,b\r\n1,a\r\n"
+    );
+    for body in [
+        "",
+        "{}",
+        r#"{"query": 1}"#,
+        r#"{"query": "SELECT 1", "nonsense": 1}"#,
+    ] {
+        let (status, answer) = ask(body, "*/*").await;
+        assert!(status.is_client_error(), "{body}: {status} {answer}");
+    }
+    let (status, body) = ask(r#"{"query": "SELECT\nnothing"}"#, "*/*").await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    let problem: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(problem["code"], "SQL_INVALID");
+    assert_eq!(
+        problem["position"],
+        serde_json::json!({"line": 2, "column": 1})
+    );
+    let (status, body) = ask(r#"{"query": "DROP TABLE spans"}"#, "*/*").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(body.contains("SQL_NOT_ALLOWED"), "{body}");
 }

@@ -21,6 +21,8 @@ pub use slo::{
     AlertBody, BudgetBody, BurnRateBody, CountsBody, SliceBody, SloBody, TierBody, WindowBody,
 };
 
+pub(crate) use slo::sli_kind;
+
 use engine::time::Timestamp;
 
 /// RFC 3339 with milliseconds; empty for "never".

@@ -73,6 +73,19 @@ pub struct TierBody {
     pub budget_share: Option<f64>,
 }
 
+/// What is measured, in a word.
+pub(crate) const fn sli_kind(sli: &Sli) -> &'static str {
+    match sli {
+        Sli::Availability { .. } => "availability",
+        Sli::Latency { .. } => "latency",
+        Sli::Records { .. } | Sli::Increments { at_most: None, .. } => "ratio",
+        Sli::Increments {
+            at_most: Some(_), ..
+        }
+        | Sli::Level { .. } => "threshold",
+    }
+}
+
 /// Lower-case word of a burn state.
 pub(crate) const fn burn_state(state: BurnState) -> &'static str {
     match state {
@@ -211,20 +224,21 @@ impl SloBody {
     /// `row` of `snapshot`.
     pub fn of(snapshot: &Snapshot, row: &SloRow) -> Self {
         let mut level = None;
-        let (kind, threshold) = match &row.slo.sli {
-            Sli::Availability { .. } => ("availability", None),
+        let threshold = match &row.slo.sli {
             Sli::Latency {
                 threshold_nanos, ..
-            } => ("latency", Some(*threshold_nanos as f64 / 1e9)),
-            Sli::Records { .. } | Sli::Increments { at_most: None, .. } => ("ratio", None),
+            } => Some(*threshold_nanos as f64 / 1e9),
             Sli::Increments {
                 at_most: Some(threshold),
                 ..
             }
             | Sli::Level { threshold, .. } => {
                 level = Some(threshold.value());
-                ("threshold", None)
+                None
             }
+            Sli::Availability { .. }
+            | Sli::Records { .. }
+            | Sli::Increments { at_most: None, .. } => None,
         };
         Self {
             id: hex(row.slo.id.0),
@@ -234,7 +248,7 @@ impl SloBody {
             namespace: row.slo.service.namespace.clone(),
             environment: row.slo.service.environment.clone(),
             signal: row.slo.sli.signal().name().to_owned(),
-            kind: kind.to_owned(),
+            kind: sli_kind(&row.slo.sli).to_owned(),
             threshold_seconds: threshold,
             threshold: level,
             measurement_error: MeasurementErrorBody::of(row),
