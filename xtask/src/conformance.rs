@@ -202,6 +202,8 @@ fn tests(skipped: &[&str]) -> Command {
     let mut command = cargo(&[
         "test",
         "--locked",
+        "--features",
+        "sql",
         "--test",
         "conformance",
         "--",

@@ -1,4 +1,6 @@
 //! The lanes of DESIGN 17. Within a lane a skip is a failure: what a lane needs it installs or names.
+//!
+//! Every lane of the whole workspace has the feature `sql`, so that DataFusion is compiled once for all of them.
 
 use crate::peers;
 use crate::run::{cargo, root, run};
@@ -49,7 +51,9 @@ impl Lanes {
 
 /// Runs the main job.
 pub(crate) fn demo(arguments: &[String]) -> Result<()> {
-    println!("building tidegate (the first time takes a few minutes)");
+    println!(
+        "building tidegate without SQL, which the demo does not need (the first time takes a few minutes)"
+    );
     run(&mut cargo(&["build", "--locked", "--bin", "tidegate"]))?;
     let binary = target_dir().join("debug").join("tidegate");
     let mut command = Command::new(binary);
@@ -66,7 +70,14 @@ pub(crate) fn target_dir() -> PathBuf {
 
 /// Runs the hermetic tests and the chosen lanes.
 pub(crate) fn test(lanes: &Lanes) -> Result<()> {
-    let mut hermetic = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+    let mut hermetic = cargo(&[
+        "test",
+        "--workspace",
+        "--features",
+        "sql",
+        "--locked",
+        "--no-fail-fast",
+    ]);
     if lanes.long {
         hermetic.env("TIDEGATE_LONG", "1");
     }
@@ -95,7 +106,7 @@ fn corpus() -> Result<()> {
         "--workspace",
         "--locked",
         "--features",
-        "corpus",
+        "sql,corpus",
         "--test",
         "corpus",
         "--test",
@@ -119,7 +130,11 @@ pub(crate) fn peers_alone(arguments: &[String]) -> Result<()> {
 
 fn peers(which: Peers, names: &[String]) -> Result<()> {
     let is_all = which == Peers::All;
-    let features = if is_all { "peers,peers-all" } else { "peers" };
+    let features = if is_all {
+        "sql,peers,peers-all"
+    } else {
+        "sql,peers"
+    };
     let mut command = cargo(&[
         "test",
         "--locked",
@@ -140,21 +155,18 @@ fn peers(which: Peers, names: &[String]) -> Result<()> {
 /// Formatting, clippy, documentation.
 pub(crate) fn lint() -> Result<()> {
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
-    run(&mut cargo(&[
-        "clippy",
-        "--workspace",
-        "--locked",
-        "--",
-        "-D",
-        "warnings",
-    ]))?;
+    let mut shipped = cargo(&["clippy", "--workspace", "--locked", "--features", "sql"]);
+    run(shipped.args(["--", "-D", "warnings"]))?;
+    // What the demo is built of.
+    let mut without = cargo(&["clippy", "--workspace", "--locked"]);
+    run(without.args(["--", "-D", "warnings"]))?;
     // Tests may unwrap: a panic with its place is what a failing test is for.
     run(&mut cargo(&[
         "clippy",
         "--workspace",
         "--all-targets",
         "--features",
-        "corpus,peers,peers-all",
+        "sql,corpus,peers,peers-all",
         "--locked",
         "--",
         "-D",
@@ -162,7 +174,9 @@ pub(crate) fn lint() -> Result<()> {
         "-A",
         "clippy::unwrap_used",
     ]))?;
-    run(cargo(&["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"))
+    let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
+    doc.args(["--features", "sql"]);
+    run(doc.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 /// What CI runs.
