@@ -1,7 +1,7 @@
 //! SLOs from every signal, end to end: the examples of `docs/slos.md`, fed over OTLP.
 
 use crate::canary::{post, resource_spans};
-use crate::server::{Server, until};
+use crate::server::{Server, tidegate, until};
 use serde_json::{Value, json};
 
 /// Every block of YAML of the page.
@@ -94,13 +94,19 @@ fn counts(budgets: &Value) -> Vec<(String, u64, u64)> {
     counts
 }
 
-/// Scenario: the SLOs of docs/slos.md; spans, points and records arrive, the latter two as OTLP/JSON, the points twice.
-/// Guarantees: every SLO counts exactly the events sent, whatever its signal; a repeated export counts once.
+/// Scenario: the SLOs of docs/slos.md; spans, points and records arrive, the latter two as OTLP/JSON, the points twice;
+/// everything is recorded.
+/// Guarantees: every SLO counts exactly the events sent, whatever its signal; a repeated export counts once; the recording
+/// replays to the same counts, with the same bytes for any number of folders.
 #[test]
 fn slos_from_every_signal_count_what_was_sent() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("slos.yaml"), examples()).unwrap();
-    let server = Server::start(&["--definitions", folder.path().to_str().unwrap()]);
+    let definitions = folder.path().to_str().unwrap();
+    let recordings = tempfile::tempdir().unwrap();
+    let recording = recordings.path().join("recording");
+    let recording = recording.to_str().unwrap();
+    let mut server = Server::start(&["--definitions", definitions, "--record", recording]);
     let slos = server.wait("/v1/slos", |body| {
         body.as_array().is_some_and(|slos| slos.len() == 6)
     });
@@ -127,4 +133,15 @@ fn slos_from_every_signal_count_what_was_sent() {
         || (counts(&server.get("/v1/budgets")) == expected).then_some(()),
         || format!("{:#?}", counts(&server.get("/v1/budgets"))),
     );
+    assert_eq!(server.terminate(), Some(0));
+    let replay = |folders: &str| -> Value {
+        let arguments = ["replay", recording, "-o", "json", "--folders", folders];
+        let (code, stdout, stderr) = tidegate(&arguments);
+        assert_eq!(code, 0, "{stderr}");
+        serde_json::from_str(&stdout).unwrap()
+    };
+    let (one, seven) = (replay("1"), replay("7"));
+    assert_eq!(one["requests_with_other_columns"], 0);
+    assert_eq!(counts(&one["budgets"]), expected);
+    assert_eq!(one["digest"], seven["digest"]);
 }
