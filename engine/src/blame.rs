@@ -21,7 +21,7 @@ mod tree;
 use crate::delta::BLAME_SHARES;
 use crate::span::kind;
 use crate::time::Timestamp;
-use crate::trace::{FailureClass, TraceSpan};
+use crate::trace::{FailureClass, TraceSpan, trace_flag};
 use origin::Origins;
 use path::Path;
 use tree::{NONE, Tree};
@@ -102,10 +102,14 @@ impl Examiner {
         self.origins.find(spans, &self.tree);
     }
 
-    /// Examines `spans` and tells `rows` what they say: a pure function of them.
+    /// Examines `spans` and tells `rows` what they say: a pure function of them. Excluded spans say nothing, and in a trace
+    /// with an excluded root nobody is blamed.
     pub fn settle(&mut self, spans: &[TraceSpan], rows: &mut impl Rows) {
         self.examine(spans);
         for (at, span) in spans.iter().take(SPANS_MAX).enumerate() {
+            if is_excluded(span) {
+                continue;
+            }
             rows.work(Work {
                 actor: span.actor,
                 route: span.route,
@@ -119,7 +123,9 @@ impl Examiner {
         let Some(root) = self.root() else {
             return;
         };
-        self.tell_origins(&spans[root], rows);
+        if !is_excluded(&spans[root]) {
+            self.tell_origins(&spans[root], rows);
+        }
     }
 
     /// Shares go out evenly among the fatal origins, and among the others; what does not divide goes to the first.
@@ -163,6 +169,11 @@ impl Examiner {
         let parents = self.tree.parent.iter();
         parents.map(|parent| (*parent != NONE).then_some(*parent as usize))
     }
+}
+
+/// Whether nobody wants to hear of it (health checks).
+const fn is_excluded(span: &TraceSpan) -> bool {
+    span.flags & trace_flag::EXCLUDED != 0
 }
 
 /// Whether it is the calling half of a call.

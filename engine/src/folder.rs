@@ -20,6 +20,7 @@ mod places;
 mod points;
 mod records;
 mod route;
+mod settle;
 mod shard;
 mod streams;
 mod tally;
@@ -31,10 +32,12 @@ pub use arms::ARMS_PER_SHARD_MAX;
 pub use peers::PEERS_PER_SHARD_MAX;
 pub use places::PLACES;
 pub use route::{ROUTES, route_number};
+pub use settle::{PATIENCE_SECS, ROOTLESS_SECS};
 pub use traces::{HORIZON_SECS, LIFE_SECS, SPAN_BYTES, SPANS_MAX};
 
 use crate::anomaly;
 use crate::batch::Batch;
+use crate::blame::Examiner;
 use crate::delta::{Counter, Delta, Fate, Mark, Marks, ResourceDelta};
 use crate::hash::{FixedSet, HashSeed, SHARDS};
 use crate::identity::{Identity, RevisionKind};
@@ -44,6 +47,7 @@ use crate::peer::Callees;
 use crate::slo::{Definitions, LATENESS_NANOS, SloId};
 use crate::span::SpanBatch;
 use crate::time::{NANOS_PER_SEC, Timestamp};
+use crate::trace::TraceSpan;
 use arms::Arms;
 use edges::EdgeTally;
 use findings::Findings;
@@ -130,6 +134,8 @@ pub struct Folder {
     edges: EdgeTally,
     relator: Relator,
     cells: Vec<Cell>,
+    examiner: Examiner,
+    spans: Vec<TraceSpan>,
     /// Logical time of the last flush.
     now: Timestamp,
     /// Latest time of any input: when observation began, until the first one the epoch.
@@ -239,6 +245,8 @@ impl Folder {
             edges: EdgeTally::default(),
             relator: Relator::default(),
             cells: Vec::new(),
+            examiner: Examiner::default(),
+            spans: Vec::new(),
             now: Timestamp::EPOCH,
             heard_at: Timestamp::EPOCH,
             observed: Observation::default(),
@@ -312,9 +320,10 @@ impl Folder {
             }
         }
         self.relate(now);
+        self.settle_due(now);
         let mut delta = self.tally.take(now, &self.arms);
         self.edges.take(&self.arms, &mut self.peers, &mut delta);
-        self.findings.take(&mut delta);
+        self.findings.take(&self.arms, &self.peers, &mut delta);
         delta.normalize();
         for (number, shard) in (0u8..).zip(&mut self.shards) {
             if let Some(shard) = shard {

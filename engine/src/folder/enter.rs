@@ -132,6 +132,7 @@ impl Folder {
             let grown = shard.traces.take_grown();
             for trace in &grown {
                 self.relate_one(number, *trace);
+                self.note_growth(number, *trace);
             }
             if let Some(shard) = &mut self.shards[usize::from(number)] {
                 shard.traces.return_grown(grown);
@@ -169,11 +170,19 @@ impl Folder {
             .relate(&mut self.cells, related as usize, &mut world);
         let copies = world.copies;
         self.tally.count(Counter::TracedCopies, copies);
-        shard.traces.write(trace, &self.cells);
+        // A settled span that turned out to be another: what was said rests on what it was.
+        let settled = shard.traces.get(trace).settled as usize;
+        if !shard.traces.holds(trace, &self.cells[..settled]) {
+            self.take_back(number, trace);
+        }
+        if let Some(shard) = &mut self.shards[usize::from(number)] {
+            shard.traces.write(trace, &self.cells);
+        }
     }
 
     /// A related trace leaves; its spans are accounted for.
     fn leave(&mut self, number: u8, trace: u32, is_evicted: bool) {
+        self.settle(number, trace);
         let Some(shard) = &mut self.shards[usize::from(number)] else {
             return;
         };

@@ -2,6 +2,7 @@
 
 use super::generations::Generations;
 use super::keys::{ItemKey, Keys};
+use super::settle::Agenda;
 use super::streams::{Placed, Streams};
 use super::traces::Traces;
 use super::units::{Unit, Units};
@@ -40,6 +41,8 @@ pub(super) struct Shard {
     pub(super) streams: Streams,
     /// Open traces.
     pub(super) traces: Traces,
+    /// When they are to be settled.
+    pub(super) agenda: Agenda,
     /// Generation of the last flush; `None` before the first.
     generation: Option<u64>,
 }

@@ -3,6 +3,7 @@
 mod model;
 mod points;
 mod records;
+mod settled;
 mod traces;
 
 use super::*;

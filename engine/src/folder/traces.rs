@@ -123,7 +123,6 @@ pub(super) struct Trace {
     /// Of these, the first that were told apart and related.
     pub(super) related: u32,
     /// Of these, the first that blame was settled for.
-    #[expect(dead_code, reason = "blame reads traces by it")]
     pub(super) settled: u32,
     /// Second in which its first span arrived.
     pub(super) first_at: u32,
@@ -350,7 +349,6 @@ impl Traces {
     }
 
     /// One trace.
-    #[expect(dead_code, reason = "blame reads traces by it")]
     pub(super) fn get_mut(&mut self, number: u32) -> &mut Trace {
         &mut self.traces[number as usize]
     }
@@ -369,7 +367,6 @@ impl Traces {
     }
 
     /// The first `count` spans that arrived, sorted by (start, span id, kind), as blame reads them.
-    #[expect(dead_code, reason = "blame reads traces by it")]
     pub(super) fn sorted(&self, number: u32, count: u32, into: &mut Vec<TraceSpan>) {
         into.clear();
         let mut at = self.traces[number as usize].first;
@@ -381,6 +378,16 @@ impl Traces {
             at = cell.next;
         }
         into.sort_unstable_by_key(|span| (span.start, span.span_id, span.kind));
+    }
+
+    /// Whether the first spans of a trace are these, in the order of arrival.
+    pub(super) fn holds(&self, number: u32, cells: &[Cell]) -> bool {
+        let mut at = self.traces[number as usize].first;
+        cells.iter().all(|cell| {
+            let held = &self.cells[at as usize];
+            at = held.next;
+            held.span() == cell.span()
+        })
     }
 
     /// Writes back what was said of the spans of a trace; `cells` are its spans, in the order of arrival, of which those

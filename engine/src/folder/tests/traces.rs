@@ -422,7 +422,7 @@ fn all_said(rows: &[(SpanRow, u64)], folders: usize, by: impl Fn(usize) -> u64) 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Guarantees: edges, aliases, counters of calls and outcomes do not depend on order, delays up to 60 s, copies or
+    /// Guarantees: edges, work, blame, aliases, counters of calls and outcomes do not depend on order, delays up to 60 s, copies or
     /// the number of folders; every span has one outcome.
     #[test]
     fn what_traces_say_does_not_depend_on_how_they_arrive(rows in any_traces(), folders in prop::sample::select(vec![1usize, 2, 7, 64]), twice in any::<bool>()) {
@@ -435,6 +435,8 @@ proptest! {
         let spread = all_said(&other, folders, |at| other[at].1);
         prop_assert_eq!(&whole.edges, &spread.edges);
         prop_assert_eq!(&whole.aliases, &spread.aliases);
+        prop_assert_eq!(&whole.work, &spread.work);
+        prop_assert_eq!(&whole.blame, &spread.blame);
         prop_assert_eq!(outcomes(&whole), outcomes(&spread));
         let ended: u64 = outcomes(&spread).iter().map(|(_, count)| count).sum();
         let copies = counter(&spread, Counter::TracedCopies);
