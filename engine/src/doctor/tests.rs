@@ -309,8 +309,14 @@ fn points_and_records_have_their_findings_too() {
     let findings = of_shop.flat_map(|report| &report.findings);
     for finding in findings {
         let (items, mend) = match finding.code {
-            "DROPPED" => (" points of shop (market, production) were accepted", "keep_keys"),
-            "DUPLICATES" => (" points of shop (market, production) came before", "Collector"),
+            "DROPPED" => (
+                " points of shop (market, production) were accepted",
+                "keep_keys",
+            ),
+            "DUPLICATES" => (
+                " points of shop (market, production) came before",
+                "Collector",
+            ),
             _ => ("1 records of shop (market, production) are dated", "ntp"),
         };
         assert!(finding.message.contains(items), "{finding:?}");
