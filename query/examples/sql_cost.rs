@@ -224,7 +224,7 @@ fn duckdb(
     statements: &BTreeMap<String, (String, String)>,
 ) -> Outcome<Measured> {
     let mut child = Command::new(python)
-        .arg(folder.join("duckdb.py"))
+        .arg(folder.join("peer.py"))
         .arg(file)
         .args([THREADS.to_string(), ROUNDS.to_string()])
         .stdin(Stdio::piped())

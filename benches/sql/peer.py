@@ -1,6 +1,6 @@
 """Runs the statements of this folder in DuckDB over the spans of an Arrow IPC file; one JSON object a line.
 
-Usage: duckdb.py SPANS.arrow THREADS ROUNDS, statements on standard input as a JSON object of name to text.
+Usage: peer.py SPANS.arrow THREADS ROUNDS, statements on standard input as a JSON object of name to text.
 The attributes are handed over as plain columns and made one struct, so that attributes['key'] reads the same.
 """
 import json
