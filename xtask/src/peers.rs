@@ -30,10 +30,14 @@ fi
 exec 'FOLDER/usr/bin/prometheus-alertmanager' "$@"
 "#;
 
+/// Debian's package of the real Prometheus, and what starts it.
+const PROMETHEUS: &str = "prometheus";
+const PROMETHEUS_START: &str = "#!/bin/sh\nexec 'FOLDER/usr/bin/prometheus' \"$@\"\n";
+
 /// Variables for the tests: their names and the places of what was installed.
 pub(crate) type Places = Vec<(&'static str, PathBuf)>;
 
-/// Installs the OpenTelemetry SDKs, Envoy, Alertmanager and the checkers of `deploy`; with `is_all` also what takes
+/// Installs the OpenTelemetry SDKs, Envoy, Alertmanager, Prometheus and the checkers of `deploy`; with `is_all` also what takes
 /// minutes to build.
 ///
 /// # Errors
@@ -46,7 +50,14 @@ pub(crate) fn install(is_all: bool) -> Result<Places> {
         ("TIDEGATE_PEER_JAVA", java_sdk()?),
         ("TIDEGATE_PEER_ENVOY", envoy()?),
         ("TIDEGATE_PEER_ACTIONLINT", actionlint()?),
-        ("TIDEGATE_PEER_ALERTMANAGER", alertmanager()?),
+        (
+            "TIDEGATE_PEER_ALERTMANAGER",
+            debian(ALERTMANAGER, ALERTMANAGER_START)?,
+        ),
+        (
+            "TIDEGATE_PEER_PROMETHEUS",
+            debian(PROMETHEUS, PROMETHEUS_START)?,
+        ),
         (
             "TIDEGATE_PEER_COMPOSE",
             go_program("compose", "tests/peers/compose")?,
@@ -145,46 +156,40 @@ fn go(verb: &str) -> Command {
     command
 }
 
-/// What starts Debian's Alertmanager, which is unpacked, not installed: that needs no root.
-fn alertmanager() -> Result<PathBuf> {
-    let folder = cached(
-        "alertmanager",
-        [ALERTMANAGER, ALERTMANAGER_START].concat().as_bytes(),
-        |folder| {
-            let download = |command: &mut Command| {
-                run(command
-                    .current_dir(folder)
-                    .args(["download", "-q", ALERTMANAGER]))
+/// What starts a program of a Debian package, which is unpacked, not installed: that needs no root.
+fn debian(package: &str, start: &str) -> Result<PathBuf> {
+    let folder = cached(package, [package, start].concat().as_bytes(), |folder| {
+        let download = |command: &mut Command| {
+            run(command
+                .current_dir(folder)
+                .args(["download", "-q", package]))
+        };
+        if download(&mut Command::new("apt-get")).is_err() {
+            // A machine without package lists: fetch them into the cache, which needs no root either.
+            std::fs::create_dir_all(folder.join("lists/partial"))?;
+            let apt = || {
+                let mut command = Command::new("apt-get");
+                let lists = folder.join("lists");
+                command
+                    .arg("-o")
+                    .arg(format!("Dir::State::lists={}", lists.display()))
+                    .arg("-o")
+                    .arg(format!("Dir::Cache={}", folder.display()));
+                command
             };
-            if download(&mut Command::new("apt-get")).is_err() {
-                // A machine without package lists: fetch them into the cache, which needs no root either.
-                std::fs::create_dir_all(folder.join("lists/partial"))?;
-                let apt = || {
-                    let mut command = Command::new("apt-get");
-                    command
-                        .arg("-o")
-                        .arg(format!(
-                            "Dir::State::lists={}",
-                            folder.join("lists").display()
-                        ))
-                        .arg("-o")
-                        .arg(format!("Dir::Cache={}", folder.display()));
-                    command
-                };
-                run(apt().args(["update", "-q"]))?;
-                download(&mut apt())?;
-            }
-            let package = std::fs::read_dir(folder)?
-                .filter_map(|entry| Some(entry.ok()?.path()))
-                .find(|path| path.extension().is_some_and(|kind| kind == "deb"))
-                .context("apt-get downloaded no package")?;
-            run(Command::new("dpkg").arg("-x").arg(package).arg(folder))?;
-            let start = folder.join("start");
-            let text = ALERTMANAGER_START.replace("FOLDER", &folder.display().to_string());
-            std::fs::write(&start, text)?;
-            run(Command::new("chmod").arg("+x").arg(start))
-        },
-    )?;
+            run(apt().args(["update", "-q"]))?;
+            download(&mut apt())?;
+        }
+        let archive = std::fs::read_dir(folder)?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .find(|path| path.extension().is_some_and(|kind| kind == "deb"))
+            .context("apt-get downloaded no package")?;
+        run(Command::new("dpkg").arg("-x").arg(archive).arg(folder))?;
+        let program = folder.join("start");
+        let text = start.replace("FOLDER", &folder.display().to_string());
+        std::fs::write(&program, text)?;
+        run(Command::new("chmod").arg("+x").arg(program))
+    })?;
     Ok(folder.join("start"))
 }
 
