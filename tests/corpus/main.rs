@@ -4,6 +4,7 @@
 mod bodies;
 mod metastable;
 mod rca;
+mod recording;
 #[cfg(feature = "sql")]
 #[expect(dead_code, reason = "shared with tests/it, which uses all of it")]
 #[path = "../support/server.rs"]

@@ -1,17 +1,10 @@
 //! A retry storm through a real Envoy (`rca/envoy-metastable`): every span counted, failures judged as they were.
 
-use engine::hash::HashSeed;
-use engine::time::Timestamp;
-use flate2::read::GzDecoder;
-use ingest::log::{LogHeader, LogWriter, RecordBody, RequestRecord};
-use ingest::receive::{Encoding, Protocol};
+use super::recording;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-const TICK_NANOS: u64 = 250_000_000;
 
 /// Two more SLOs of the sidecar and the server: attempts (CLIENT spans) instead of entry spans.
 const ATTEMPTS: &str = "
@@ -45,55 +38,6 @@ spec:
   budgetingMethod: Occurrences
   objectives: [{target: 0.99}]
 ";
-
-/// Rewrites a recording as a Tidegate log: the bodies as they came, a Tick every 250 ms of recorded receive time.
-fn convert(recording: &Path, log: &Path) {
-    let mut data = Vec::new();
-    let file = std::fs::File::open(recording).unwrap();
-    GzDecoder::new(file).read_to_end(&mut data).unwrap();
-    let header = LogHeader {
-        uuid: 1,
-        segment: 0,
-        first_lsn: 0,
-        semantics: engine::SEMANTICS,
-        seed: HashSeed(1, 2),
-    };
-    let mut writer = LogWriter::create(log, &header).unwrap();
-    let mut next_tick = 0;
-    let mut rest = &data[..];
-    while let Some((head, tail)) = rest.split_at_checked(13) {
-        let received = u64::from_le_bytes(head[..8].try_into().unwrap());
-        let length = u32::from_le_bytes(head[8..12].try_into().unwrap()) as usize;
-        if next_tick == 0 {
-            next_tick = received.next_multiple_of(TICK_NANOS);
-        }
-        while next_tick <= received {
-            writer
-                .append(Timestamp(next_tick), &RecordBody::Tick)
-                .unwrap();
-            next_tick += TICK_NANOS;
-        }
-        let request = RequestRecord {
-            protocol: Protocol::Http,
-            signal: engine::items::Signal::Traces,
-            format: ingest::otlp::Format::Protobuf,
-            encoding: if head[12] == 1 {
-                Encoding::Gzip
-            } else {
-                Encoding::Identity
-            },
-            rejected: 0,
-            columns_digest: 0,
-            body: bytes::Bytes::copy_from_slice(&tail[..length]),
-        };
-        writer
-            .append(Timestamp(received), &RecordBody::Request(request))
-            .unwrap();
-        rest = &tail[length..];
-    }
-    assert!(rest.is_empty(), "{} bytes are left over", rest.len());
-    writer.sync().unwrap();
-}
 
 struct Replay {
     spans: u64,
@@ -144,7 +88,7 @@ fn check(file: &str, spans: u64, front: (u64, u64), server: (u64, u64), failed_a
     std::fs::create_dir(&definitions).unwrap();
     std::fs::write(definitions.join("sidecar.yaml"), ATTEMPTS).unwrap();
     let recording: PathBuf = super::corpus().join("rca/envoy-metastable").join(file);
-    convert(&recording, &log);
+    recording::write_log(recording::read(&recording), &log);
     let run = replay(&log, &definitions, "1");
     assert_eq!(run.spans, spans);
     let of = |service: &str, slo: &str| run.counts[&(service.to_owned(), slo.to_owned())];

@@ -4,6 +4,7 @@
 //! knows a label: [`Case`]s are for scoring.
 
 mod crisp;
+mod envoy;
 mod feed;
 mod identity;
 mod nezha;

@@ -21,7 +21,8 @@ const TICK_NANOS: u64 = NANOS_PER_SEC;
 /// Silence beyond which virtual time jumps, ticking this long after the last request first.
 const QUIET_NANOS: u64 = 150 * NANOS_PER_SEC;
 
-const SEED: HashSeed = HashSeed(5, 8);
+/// As in decoded recordings: shards rest on it.
+const SEED: HashSeed = HashSeed(1, 2);
 
 /// One item as it was recorded.
 #[derive(Debug, Clone)]
@@ -108,34 +109,41 @@ impl Set {
         Batch::Logs(log_rows::batch(SEED, sent, &rows.collect::<Vec<_>>()))
     }
 
-    /// The Deltas of the whole set in order of virtual time, one a second, empty ones left out.
-    ///
-    /// Feed them to whatever the Decider would feed: they are what it gets, with all 64 shards in one Folder.
+    /// The Deltas of the whole set, as [`deltas`] gives them.
     pub(crate) fn feed(&self) -> impl Iterator<Item = (Timestamp, Delta)> {
-        let mut folder = Folder::new(SEED, 0..SHARDS as u8, FolderLimits::default());
-        let mut requests = self.requests().into_iter().peekable();
-        let mut now = requests.peek().map_or(0, |(sent, _)| sent.0);
-        let mut heard = now;
-        std::iter::from_fn(move || {
-            loop {
-                now = (now + 1).next_multiple_of(TICK_NANOS);
-                while let Some((sent, batch)) = requests.next_if(|(sent, _)| sent.0 <= now) {
-                    heard = sent.0;
-                    folder.fold(&batch);
-                }
-                let delta = folder.flush(Timestamp(now));
-                let at = Timestamp(now);
-                if now > heard + QUIET_NANOS {
-                    match requests.peek() {
-                        Some((sent, _)) => now = now.max(sent.0 - 1),
-                        None if delta.is_empty() => return None,
-                        None => {}
-                    }
-                }
-                if !delta.is_empty() {
-                    return Some((at, delta));
+        deltas(self.requests())
+    }
+}
+
+/// The Deltas that `requests` lead to, in order of virtual time, one a second, empty ones left out.
+///
+/// Feed them to whatever the Decider would feed: they are what it gets, with all 64 shards in one Folder.
+pub(crate) fn deltas(
+    requests: Vec<(Timestamp, Batch)>,
+) -> impl Iterator<Item = (Timestamp, Delta)> {
+    let mut folder = Folder::new(SEED, 0..SHARDS as u8, FolderLimits::default());
+    let mut requests = requests.into_iter().peekable();
+    let mut now = requests.peek().map_or(0, |(sent, _)| sent.0);
+    let mut heard = now;
+    std::iter::from_fn(move || {
+        loop {
+            now = (now + 1).next_multiple_of(TICK_NANOS);
+            while let Some((sent, batch)) = requests.next_if(|(sent, _)| sent.0 <= now) {
+                heard = sent.0;
+                folder.fold(&batch);
+            }
+            let delta = folder.flush(Timestamp(now));
+            let at = Timestamp(now);
+            if now > heard + QUIET_NANOS {
+                match requests.peek() {
+                    Some((sent, _)) => now = now.max(sent.0 - 1),
+                    None if delta.is_empty() => return None,
+                    None => {}
                 }
             }
-        })
-    }
+            if !delta.is_empty() {
+                return Some((at, delta));
+            }
+        }
+    })
 }
