@@ -4,6 +4,7 @@
 //! knows a label: [`Case`]s are for scoring.
 
 mod crisp;
+mod encode;
 mod envoy;
 mod feed;
 mod identity;

@@ -7,7 +7,7 @@ use engine::batch::Batch;
 use engine::delta::Delta;
 use engine::folder::{Folder, FolderLimits};
 use engine::hash::{HashSeed, SHARDS};
-use engine::items::{ROWS_MAX, Resource};
+use engine::items::{ROWS_MAX, Resource, Signal};
 use engine::log_rows::{self, LogRow};
 use engine::span_rows::{self, SpanRow, resource};
 use engine::time::{NANOS_PER_SEC, Timestamp};
@@ -66,8 +66,8 @@ pub(super) fn pod(service: &str, pod: &str) -> Arc<Resource> {
 }
 
 impl Set {
-    /// The requests in order of receipt. Each pod exports at its own phase of 5 s.
-    pub(crate) fn requests(&self) -> Vec<(Timestamp, Batch)> {
+    /// The exports in order of receipt: when, of what, and the records in it. Each pod exports at its own phase of 5 s.
+    pub(super) fn exports(&self) -> impl Iterator<Item = (Timestamp, Signal, Vec<usize>)> {
         let mut exports: BTreeMap<(u64, u128, bool), Vec<usize>> = BTreeMap::new();
         for (index, record) in self.records.iter().enumerate() {
             let hash = record.resource().hash;
@@ -76,16 +76,21 @@ impl Set {
             let is_log = matches!(record, Record::Log(_));
             exports.entry((sent, hash, is_log)).or_default().push(index);
         }
-        let requests = exports
-            .into_iter()
-            .flat_map(|((sent, _, is_log), members)| {
-                let sent = Timestamp(sent);
-                let parts = members.chunks(ROWS_MAX).map(|part| match is_log {
-                    true => (sent, self.log_batch(sent, part)),
-                    false => (sent, self.span_batch(sent, part)),
-                });
-                parts.collect::<Vec<_>>()
+        exports.into_iter().map(|((sent, _, is_log), members)| {
+            let signal = if is_log { Signal::Logs } else { Signal::Traces };
+            (Timestamp(sent), signal, members)
+        })
+    }
+
+    /// The requests in order of receipt.
+    pub(crate) fn requests(&self) -> Vec<(Timestamp, Batch)> {
+        let requests = self.exports().flat_map(|(sent, signal, members)| {
+            let parts = members.chunks(ROWS_MAX).map(|part| match signal {
+                Signal::Logs => (sent, self.log_batch(sent, part)),
+                _ => (sent, self.span_batch(sent, part)),
             });
+            parts.collect::<Vec<_>>()
+        });
         requests.collect()
     }
 
