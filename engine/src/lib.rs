@@ -20,6 +20,7 @@ pub mod delta;
 pub mod doctor;
 pub mod folder;
 pub mod gate;
+pub mod graph;
 pub mod hash;
 pub mod identity;
 pub mod inert;
@@ -53,4 +54,4 @@ pub mod value_json;
 
 /// Number of the rules that turn a recorded log into state. It counts up whenever the same log would give other
 /// bytes; `replay` prints a difference instead of claiming equality when it differs from the log's.
-pub const SEMANTICS: u16 = 3;
+pub const SEMANTICS: u16 = 4;

@@ -99,6 +99,8 @@ impl Engine {
         let window = self.folders.iter().map(Folder::window_secs).min();
         self.decider
             .set_dedup_window_secs(window.unwrap_or_default());
+        let open: usize = self.folders.iter().map(Folder::open_spans).sum();
+        self.decider.set_open_spans(open as u64);
         self.decider.apply(now, Input::Delta(delta), effects);
         self.decider.apply(now, Input::Tick, effects);
         self.snapshot()

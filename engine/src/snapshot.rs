@@ -5,6 +5,7 @@
 
 use crate::delta::Counter;
 use crate::gate::answer::{Answer, ServiceGate};
+use crate::graph::GraphView;
 use crate::identity::{Revision, RevisionId, ServiceId, ServiceKey};
 use crate::input::{Gap, Problem};
 use crate::items::Signal;
@@ -357,6 +358,8 @@ pub struct EngineStatus {
     pub resources: u64,
     /// Notifications not yet delivered.
     pub pending_effects: u64,
+    /// Spans of open traces.
+    pub open_spans: u64,
 }
 
 /// The published view.
@@ -386,6 +389,8 @@ pub struct Snapshot {
     pub status: Arc<EngineStatus>,
     /// Traffic observed of late, by service; refreshed every few seconds.
     pub traffic: Arc<BTreeMap<ServiceId, Arc<TrafficRow>>>,
+    /// Who calls whom; made anew once a second.
+    pub graph: Arc<GraphView>,
     /// The hot store's chunks.
     pub store: StoreView,
 }

@@ -1,5 +1,7 @@
 //! `/metrics`: Sloth's names beside our own, so that existing dashboards and rules keep working.
 
+mod graph;
+
 use engine::anomaly;
 use engine::delta::Counter;
 use engine::delta::Fate;
@@ -112,6 +114,7 @@ pub fn render(snapshot: &Snapshot, receivers: &[Sample]) -> Result<String, std::
     }
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Arc::new(Samples(samples))));
+    registry.register_collector(Box::new(graph::Calls::of(snapshot)));
     let mut out = String::new();
     text::encode(&mut out, &registry)?;
     Ok(out)

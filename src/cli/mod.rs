@@ -6,6 +6,7 @@ mod completion;
 mod demo;
 mod doctor;
 mod gate;
+mod graph;
 mod init;
 mod loadgen;
 pub(crate) mod output;
@@ -35,6 +36,8 @@ enum Command {
     Status(status::StatusArgs),
     Doctor(doctor::DoctorArgs),
     Init(init::InitArgs),
+    Graph(graph::GraphArgs),
+    Blast(graph::BlastArgs),
     Alerts(alerts::AlertsArgs),
     Query(query::QueryArgs),
     Replay(replay::ReplayArgs),
@@ -55,6 +58,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Status(args) => on_runtime(async move { args.run().await }),
         Command::Doctor(args) => on_runtime(async move { args.run().await }),
         Command::Init(args) => on_runtime(async move { args.run().await }),
+        Command::Graph(args) => on_runtime(async move { args.run().await }),
+        Command::Blast(args) => on_runtime(async move { args.run().await }),
         Command::Alerts(args) => on_runtime(async move { args.run().await }),
         Command::Query(args) => on_runtime(async move { args.run().await }),
         Command::Loadgen(args) => on_runtime(async move { args.run().await }),

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "sql")]
 mod bodies;
+mod graph;
 mod metastable;
 mod rca;
 mod recording;

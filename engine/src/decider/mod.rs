@@ -2,7 +2,7 @@
 //! snapshot out (DESIGN 4).
 //!
 //! `apply` never fails and never blocks. Span data changes verdicts only at [`Input::Tick`]; everything that happens
-//! there happens in one fixed order: registry, SLOs, gate, then what follows from both.
+//! there happens in one fixed order: registry, SLOs, graph, gate, then what follows from both.
 
 pub mod notify;
 mod publish;
@@ -10,6 +10,7 @@ mod stand;
 
 use crate::delta::{Counter, Delta};
 use crate::gate::{GateFacts, GateMachine};
+use crate::graph::Graph;
 use crate::identity::{RevisionId, ServiceId};
 use crate::input::{
     DefinitionsLoaded, Effect, EffectDone, Gap, Input, LatchCleared, Problem, RolloutChange,
@@ -45,6 +46,7 @@ pub struct Decider {
     problems: Vec<Problem>,
     registry: Registry,
     slos: SloMachine,
+    graph: Graph,
     gate: GateMachine,
     events: VecDeque<EventRow>,
     outbox: BTreeMap<u128, Effect>,
@@ -55,6 +57,8 @@ pub struct Decider {
     #[serde(skip)]
     rows: BTreeMap<ServiceId, Arc<ServiceRow>>,
     dedup_window_secs: u64,
+    #[serde(skip)]
+    open_spans: u64,
     /// For showing: nothing decides by it.
     #[serde(skip)]
     traffic: Traffic,
@@ -86,6 +90,11 @@ impl Decider {
         self.dedup_window_secs = secs;
     }
 
+    /// Tells the decider how many spans of open traces the folders hold.
+    pub const fn set_open_spans(&mut self, spans: u64) {
+        self.open_spans = spans;
+    }
+
     /// Takes one input. Time that runs backwards is read as standing still.
     pub fn apply(&mut self, now: Timestamp, input: Input, effects: &mut Vec<Effect>) {
         self.now = self.now.max(now);
@@ -115,6 +124,7 @@ impl Decider {
             };
             self.event("slo.type_mismatch", &slo.service.name, text);
         }
+        self.graph.apply(self.now, delta, self.registry.services());
         self.gate.apply(self.now, delta);
         self.traffic.apply(self.now, delta);
     }

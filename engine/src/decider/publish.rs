@@ -26,6 +26,7 @@ impl Decider {
             events: Arc::new(self.events.iter().cloned().collect()),
             status: Arc::new(self.status()),
             traffic: self.traffic.rows(self.now),
+            graph: self.graph.publish(self.now, self.registry.services()),
             store,
         }
     }
@@ -40,6 +41,7 @@ impl Decider {
             dedup_window_secs: self.dedup_window_secs,
             resources: self.registry.resource_count(),
             pending_effects: self.outbox.len() as u64,
+            open_spans: self.open_spans,
         }
     }
 

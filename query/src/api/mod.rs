@@ -4,6 +4,7 @@
 //! reload) is handed to the engine's input queue and answered 202.
 
 mod events;
+mod graph;
 mod read;
 mod sql;
 #[cfg(test)]
@@ -78,6 +79,8 @@ fn documented() -> OpenApiRouter<ApiState> {
         .routes(routes!(read::slos))
         .routes(routes!(read::budgets))
         .routes(routes!(read::burn_rates))
+        .routes(routes!(graph::graph))
+        .routes(routes!(graph::blast_radius))
         .routes(routes!(read::gate))
         .routes(routes!(read::decisions))
         .routes(routes!(read::alerts))

@@ -5,6 +5,7 @@
 
 mod doctor;
 mod gate;
+mod graph;
 mod service;
 mod slo;
 
@@ -13,6 +14,10 @@ pub use doctor::{
     TrafficBody,
 };
 pub use gate::{ArmBody, DecisionBody, EvidenceBody, GateBody, NeedBody, ProcessBody};
+pub use graph::{
+    BlastBody, EdgeBody, GraphBody, LedgerBody, NodeBody, ReachBody, RevisionEdgeBody, SideBody,
+    SpanOfTimeBody, UNKNOWN,
+};
 pub use service::{
     CountersBody, EventBody, GapBody, ItemsBody, ProblemBody, RevisionBody, ServiceBody,
     StatusBody, StoreBody,
