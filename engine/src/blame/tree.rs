@@ -80,9 +80,12 @@ impl Tree {
         self.by_id.extend(ids.map(|(span, at)| (span.span_id, at)));
         self.by_id.sort_unstable();
         self.parent.clear();
-        for at in 0..spans.len() as u32 {
-            let parent = self.find_parent(spans, at);
-            self.parent.push(parent);
+        if self.by_id.is_sorted_by(|one, other| one.0 < other.0) {
+            self.find_single_parents(spans);
+        } else {
+            let parents = (0..spans.len() as u32).map(|at| self.find_parent(spans, at));
+            let parents: Vec<u32> = parents.collect();
+            self.parent.extend(parents);
         }
         self.list_children();
         self.put_in_order();
@@ -100,6 +103,24 @@ impl Tree {
         let from = self.first[span as usize] as usize;
         let to = self.first[span as usize + 1] as usize;
         &self.children[from..to]
+    }
+
+    /// When no id repeats. Siblings mostly follow each other, so the last answer is tried first.
+    fn find_single_parents(&mut self, spans: &[TraceSpan]) {
+        let mut last = (0, NONE);
+        for span in spans {
+            if span.parent_id != last.0 {
+                let found = self
+                    .by_id
+                    .binary_search_by_key(&span.parent_id, |one| one.0);
+                last = (
+                    span.parent_id,
+                    found.map_or(NONE, |place| self.by_id[place].1),
+                );
+            }
+            let is_top = span.parent_id == 0 || span.parent_id == span.span_id;
+            self.parent.push(if is_top { NONE } else { last.1 });
+        }
     }
 
     /// Both halves of a call may bear one id (Zipkin): the calling half is then the parent of the called one, and the
