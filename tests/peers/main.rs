@@ -14,6 +14,7 @@ mod deploy;
 mod endpoint;
 mod envoy;
 mod image;
+mod prometheus;
 mod rust_sdk;
 mod sdks;
 #[expect(dead_code, reason = "shared with tests/it, which uses all of it")]

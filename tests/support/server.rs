@@ -174,7 +174,16 @@ impl Drop for Server {
 }
 
 /// Looks until there is something to see; fails with `complaint` when that takes too long.
-pub(crate) fn until<T>(mut look: impl FnMut() -> Option<T>, complaint: impl Fn() -> String) -> T {
+pub(crate) fn until<T>(look: impl FnMut() -> Option<T>, complaint: impl Fn() -> String) -> T {
+    until_within(PATIENCE, look, complaint)
+}
+
+/// The same with another patience.
+pub(crate) fn until_within<T>(
+    patience: Duration,
+    mut look: impl FnMut() -> Option<T>,
+    complaint: impl Fn() -> String,
+) -> T {
     #[expect(
         clippy::disallowed_methods,
         reason = "a deadline of the test, not of the product"
@@ -184,7 +193,7 @@ pub(crate) fn until<T>(mut look: impl FnMut() -> Option<T>, complaint: impl Fn()
         if let Some(seen) = look() {
             return seen;
         }
-        assert!(started.elapsed() < PATIENCE, "{}", complaint());
+        assert!(started.elapsed() < patience, "{}", complaint());
         std::thread::park_timeout(Duration::from_millis(20));
     }
 }

@@ -167,6 +167,6 @@ fn buckets(cells: &[u64; LATENCY_BUCKETS]) -> Vec<(f64, u64)> {
             sum = 0;
         }
     }
-    found.push((f64::MAX, sum));
+    found.push((f64::INFINITY, sum));
     found
 }

@@ -26,6 +26,7 @@ pub use slo::{
     AlertBody, BudgetBody, BurnRateBody, CountsBody, SliceBody, SloBody, TierBody, WindowBody,
 };
 
+#[cfg(feature = "sql")]
 pub(crate) use slo::sli_kind;
 
 use engine::time::Timestamp;
