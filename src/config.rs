@@ -14,7 +14,9 @@ mod tests;
 #[cfg(test)]
 pub(crate) use layers::Loaded;
 pub(crate) use layers::{ConfigArgs, load};
-pub(crate) use values::{Alertmanager, Bytes, Count, Exclude, Origin, Span, Url, UrlPath, Webhook};
+pub(crate) use values::{
+    Alertmanager, Bytes, Count, Exclude, MaxLevel, Origin, Span, Text, Url, UrlPath, Webhook,
+};
 
 use Preset::{Is, Unset};
 use layers::{Asked, Preset, Setting};
@@ -103,9 +105,12 @@ http.target: *paths
 rpc.service: &services [grpc.health.v1.Health, grpc.health.v1.Health/*]
 rpc.method: *services
 name: [grpc.health.v1.Health/*, /grpc.health.v1.Health/*]"),
+        /// The cluster whose rollouts are watched, and halted where their teams allow it.
+        kubernetes: Kubernetes = Unset(""),
         /// Webhooks: where alerts and gate halts are sent, with Standard Webhooks signatures when there is a secret
         /// (`secret_file` holds `whsec_` and base64). `events` narrows it: alert.firing, alert.escalated, alert.resolved,
-        /// gate.halt, gate.latch_cleared; all when left out. Alert policies name them as `target`.
+        /// gate.halt, gate.latch_cleared, rollout.acted, hand.disarmed, hand.armed, hand.not_armed, hand.failed; all when left
+        /// out. Alert policies name them as `target`.
         webhooks: Vec<Webhook> = Unset("
 - name: oncall
   url: https://hooks.example.com/tidegate
@@ -151,6 +156,28 @@ settings! {
         /// Origins whose pages may send telemetry from a browser (CORS), each exact. Unset: none. Browsers send no token
         /// when they ask for leave, and every visitor of such a page can read the one that it sends.
         cors_origins: Vec<Origin> = Unset("[https://app.example.com]"),
+    }
+}
+
+settings! {
+    /// The cluster whose rollouts are watched.
+    Kubernetes {
+        /// Watch Deployments and Argo Rollouts: with the pod's service account, or the kubeconfig.
+        watch: bool = Is("false"),
+        /// Highest level of any service: observe (watch and show), advise (and say in Kubernetes Events what would be done),
+        /// gate (and answer Argo's analyses), act (and halt). A service is at the level of its file (annotation
+        /// `tidegate.dev/level`, observe when left out), never above this one; an annotation in the cluster only lowers it.
+        /// `act` needs a `data_dir` and the permissions of `deploy/kubernetes`.
+        max_level: MaxLevel = Is("observe"),
+        /// Kubeconfig file. Unset: the pod's service account, else the usual places.
+        kubeconfig: Option<PathBuf> = Unset("/etc/tidegate/kubeconfig"),
+        /// The only namespace watched. Unset: all.
+        namespace: Option<Text> = Unset("shop"),
+        /// Label selector of the workloads watched. Unset: all.
+        selector: Option<Text> = Unset("team=checkout"),
+        /// Environment of the cluster's telemetry (`deployment.environment.name`), so that staging never halts production
+        /// when both send here. Unset: services of any environment, if their names are unique.
+        environment: Option<Text> = Unset("production"),
     }
 }
 

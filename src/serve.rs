@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use engine::doctor::Endpoints;
 use engine::folder::FolderLimits;
 use engine::hash::{HashSeed, SHARDS};
-use engine::input::Input;
+use engine::input::{Effect, Input};
 use engine::machine::EngineConfig;
 use ingest::definitions::{LoadOptions, Reloader, WatchOptions, watch};
 use ingest::log::{Checkpoints, LogHeader, LogWriter};
@@ -151,6 +151,7 @@ pub(crate) async fn start(config: &Config) -> Result<Running> {
         }
     });
 
+    let hand = start_hand(config, &control_in, &stop, &mut tasks)?;
     let state = ApiState {
         snapshot: Arc::clone(&published.snapshot),
         control: control_in,
@@ -171,6 +172,7 @@ pub(crate) async fn start(config: &Config) -> Result<Running> {
         requests,
         control,
         effects: effects_in,
+        hand,
     };
     let engine = start_engine(shell, channels)?;
     Ok(Running {
@@ -328,6 +330,19 @@ fn receive_samples(stats: &ReceiveStats) -> Vec<Sample> {
         stats.body_bytes(),
     ));
     samples
+}
+
+/// Starts watching the cluster and executing what is to be done there; `None` when no cluster is watched.
+fn start_hand(
+    config: &Config,
+    _: &mpsc::Sender<Input>,
+    _: &CancellationToken,
+    _: &mut JoinSet<()>,
+) -> Result<Option<mpsc::Sender<Effect>>> {
+    if config.kubernetes.watch {
+        bail!("kubernetes.watch: this build cannot watch a cluster");
+    }
+    Ok(None)
 }
 
 /// Starts watching the definitions (or sends the empty ones, so that webhooks and exclusions are known).

@@ -43,8 +43,10 @@ pub(crate) struct Channels {
     pub(crate) requests: mpsc::Receiver<Accepted>,
     /// Everything else that can change state.
     pub(crate) control: mpsc::Receiver<Input>,
-    /// Effects for the executors.
+    /// Messages for webhooks.
     pub(crate) effects: mpsc::Sender<Effect>,
+    /// Actions and Events for the cluster; `None` without one.
+    pub(crate) hand: Option<mpsc::Sender<Effect>>,
 }
 
 /// How the shell keeps things.
@@ -70,6 +72,8 @@ pub(crate) struct Shell {
     checkpointed_at: Timestamp,
     /// Number of the newest decision looked at.
     decisions_seen: u64,
+    /// What the hand had decided by then.
+    fence: u64,
 }
 
 /// Loads the newest checkpoint, if there is one: the state to go on from and the gap to report.
@@ -109,6 +113,7 @@ impl Shell {
             .decisions()
             .next()
             .map_or(0, |newest| newest.number);
+        let fence = engine.decider().hand_fence();
         let first = engine.snapshot();
         let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot {
             is_recovering: true,
@@ -130,6 +135,7 @@ impl Shell {
             offered: BTreeSet::new(),
             checkpointed_at: Timestamp::EPOCH,
             decisions_seen,
+            fence,
         };
         (shell, published)
     }
@@ -144,17 +150,17 @@ impl Shell {
             tokio::select! {
                 biased;
                 input = channels.control.recv(), if is_control_open => match input {
-                    Some(input) => self.control(input, &channels.effects),
+                    Some(input) => self.control(input, &channels),
                     None => is_control_open = false,
                 },
-                _ = ticks.tick() => self.tick(&channels.effects),
+                _ = ticks.tick() => self.tick(&channels),
                 received = channels.requests.recv_many(&mut requests, REQUESTS_AT_ONCE), if are_requests_open => {
                     are_requests_open = received > 0;
                     self.requests(requests.drain(..));
                 }
             }
         }
-        self.tick(&channels.effects);
+        self.tick(&channels);
         self.checkpoint();
         self.write(|log| log.sync());
     }
@@ -191,33 +197,33 @@ impl Shell {
         drop(holds);
     }
 
-    fn control(&mut self, input: Input, effects: &mpsc::Sender<Effect>) {
+    fn control(&mut self, input: Input, channels: &Channels) {
         let now = clock::now();
         if let Some(record) = control_record(&input) {
             self.append(now, &record);
         }
         self.engine.apply(now, input, &mut Vec::new());
-        if self.has_new_latch() {
+        if self.must_keep() {
             self.checkpoint();
         }
-        self.offer(effects);
+        self.offer(channels);
     }
 
-    fn tick(&mut self, effects: &mpsc::Sender<Effect>) {
+    fn tick(&mut self, channels: &Channels) {
         let now = clock::now();
         self.append(now, &RecordBody::Tick);
         self.write(LogWriter::flush);
         let snapshot = self.engine.tick(now, &mut Vec::new());
-        // A latch (and its end) is durable before anybody hears of it.
+        // A latch (and its end), and what the hand wants, is durable before anybody hears of it.
         let is_due = now.since(self.checkpointed_at) >= CHECKPOINT_EVERY.as_nanos() as u64;
-        if self.has_new_latch() || is_due {
+        if self.must_keep() || is_due {
             self.checkpoint();
         }
         let generation = snapshot.generation;
         self.show(&snapshot.standings);
         self.snapshot.store(Arc::new(snapshot));
         self.generation.send_replace(generation);
-        self.offer(effects);
+        self.offer(channels);
     }
 
     /// Wakes executors when what stands has changed.
@@ -229,6 +235,13 @@ impl Shell {
             }
             has_changed
         });
+    }
+
+    /// Whether something was decided since the last look that must be on disk before anybody acts on it.
+    fn must_keep(&mut self) -> bool {
+        let fence = self.engine.decider().hand_fence();
+        let is_new = std::mem::replace(&mut self.fence, fence) != fence;
+        self.has_new_latch() || is_new
     }
 
     /// Whether a Halt was latched or cleared since the last look.
@@ -250,7 +263,7 @@ impl Shell {
     }
 
     /// Hands every pending effect on once; what does not fit is offered again at the next tick.
-    fn offer(&mut self, effects: &mpsc::Sender<Effect>) {
+    fn offer(&mut self, channels: &Channels) {
         let pending: BTreeSet<u128> = self
             .engine
             .decider()
@@ -262,11 +275,13 @@ impl Shell {
             if self.offered.contains(&effect.id) {
                 continue;
             }
-            let EffectKind::Notify { .. } = &effect.kind;
-            if effects.try_send(effect.clone()).is_err() {
-                break;
+            let executor = match &effect.kind {
+                EffectKind::Notify { .. } => Some(&channels.effects),
+                EffectKind::Act(_) | EffectKind::Tell(_) => channels.hand.as_ref(),
+            };
+            if executor.is_some_and(|executor| executor.try_send(effect.clone()).is_ok()) {
+                self.offered.insert(effect.id);
             }
-            self.offered.insert(effect.id);
         }
     }
 
@@ -330,6 +345,8 @@ fn control_record(input: &Input) -> Option<RecordBody> {
         Input::Override(cleared) => RecordBody::Override(cleared.clone()),
         Input::EffectDone(done) => RecordBody::EffectDone(done.clone()),
         Input::Gap(gap) => RecordBody::Gap(*gap),
+        Input::Cluster(report) => RecordBody::Cluster(report.clone()),
+        Input::Steer(steering) => RecordBody::Steer(steering.clone()),
         Input::Delta(_) | Input::Tick => return None,
     })
 }

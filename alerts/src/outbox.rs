@@ -56,10 +56,14 @@ pub async fn run(
             () = shutdown.cancelled() => None,
         };
         let Some(effect) = effect else { break };
+        // Actions and Events of the cluster have an executor of their own.
         let EffectKind::Notify {
             endpoint,
             notification,
-        } = effect.kind;
+        } = effect.kind
+        else {
+            continue;
+        };
         let message = Message {
             id: effect.id,
             notification,
@@ -112,6 +116,7 @@ async fn report(done: &mpsc::Sender<Input>, message: &Message, delivered: bool, 
         delivered,
         attempts: message.attempts,
         detail,
+        refusal: None,
     };
     // The engine is gone only at shutdown; the effect is then still in its checkpoint.
     drop(done.send(Input::EffectDone(outcome)).await);

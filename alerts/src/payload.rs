@@ -1,5 +1,6 @@
 //! The message as JSON: `{type, timestamp, data}` of Standard Webhooks.
 
+use engine::hand::{HandRow, RolloutRow};
 use engine::inert::inert;
 use engine::input::{Notification, Subject};
 use engine::snapshot::{AlertRow, Decision};
@@ -18,6 +19,8 @@ pub fn body(notification: &Notification) -> Vec<u8> {
     let subject = match &notification.subject {
         Subject::Alert(alert) => alert_json(alert),
         Subject::Decision(decision) => decision_json(decision),
+        Subject::Rollout(row) => rollout_json(row),
+        Subject::Hand(row) => hand_json(row),
     };
     let mut data = json!({
         "title": shown(&notification.title, TITLE_BYTES_MAX),
@@ -69,6 +72,41 @@ fn decision_json(decision: &Decision) -> Value {
         "candidate_failed": answer.evidence.candidate.failed,
         "baseline_units": answer.evidence.baseline.units,
         "baseline_failed": answer.evidence.baseline.failed,
+    })
+}
+
+fn rollout_json(row: &RolloutRow) -> Value {
+    let service = row.service.as_ref();
+    json!({
+        "kind": row.object.kind.name(),
+        "object_namespace": row.object.namespace,
+        "object": row.object.name,
+        "service": service.map_or(row.service_name.as_str(), |key| &key.name),
+        "namespace": service.map_or("", |key| &key.namespace),
+        "environment": service.map_or("", |key| &key.environment),
+        "candidate": row.candidate,
+        "stable": row.stable,
+        "revision": row.revision_name,
+        "phase": row.phase.name(),
+        "step": row.step,
+        "steps": row.steps,
+        "level": row.level.name(),
+        "verdict": row.verdict.name(),
+        "code": row.code.name(),
+        "reason": shown(&row.reason, SENTENCE_BYTES_MAX),
+        "decision_id": format!("{:032x}", row.decision_id),
+        "hand": row.hand.name(),
+        "words": shown(&row.words, SENTENCE_BYTES_MAX),
+    })
+}
+
+fn hand_json(row: &HandRow) -> Value {
+    json!({
+        "armed": row.is_armed,
+        "disarmed": row.disarmed.is_some(),
+        "words": shown(&row.words(), SENTENCE_BYTES_MAX),
+        "rollouts": row.workloads,
+        "actions_last_10_minutes": row.actions_recent,
     })
 }
 

@@ -13,6 +13,7 @@ pub mod fleet;
 pub mod health;
 pub mod lists;
 pub mod page;
+pub mod rollouts;
 pub mod service;
 pub mod slo;
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub fn pages(state: ApiState) -> Router {
         .route("/slo/{id}", get(slo_page))
         .route("/gate", get(|State(state): State<ApiState>| async move { html(decisions::list(&state.snapshot())) }))
         .route("/gate/{id}", get(decision_page))
+        .route("/rollouts", get(|State(state): State<ApiState>| async move { html(rollouts::page(&state.snapshot())) }))
         .route("/alerts", get(|State(state): State<ApiState>| async move { html(lists::alerts(&state.snapshot())) }))
         .route("/events", get(|State(state): State<ApiState>| async move { html(lists::events(&state.snapshot())) }))
         .route("/health", get(|State(state): State<ApiState>| async move { html(health::page(&state.snapshot(), &state.endpoints)) }))

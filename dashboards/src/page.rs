@@ -1,7 +1,7 @@
 //! The frame of every page, and the small parts that several pages show.
 
 use crate::text;
-use engine::gate::answer::{Answer, Verdict};
+use engine::gate::answer::{Answer, Code, Verdict};
 use engine::input::Problem;
 use engine::slo::Severity;
 use engine::snapshot::{AlertState, Snapshot};
@@ -11,9 +11,10 @@ use maud::{DOCTYPE, Markup, html};
 /// Most problems listed in the banner; the health page has all.
 const BANNER_PROBLEMS_MAX: usize = 20;
 
-const NAVIGATION: [(&str, &str); 5] = [
+const NAVIGATION: [(&str, &str); 6] = [
     ("/", "Fleet"),
     ("/gate", "Gate"),
+    ("/rollouts", "Rollouts"),
     ("/alerts", "Alerts"),
     ("/events", "Events"),
     ("/health", "Health"),
@@ -106,13 +107,18 @@ pub fn missing(snapshot: &Snapshot) -> Markup {
 
 /// The verdict as a word with its mark: color is never the only sign.
 pub fn verdict(answer: &Answer) -> Markup {
-    let (class, mark) = match answer.verdict {
+    verdict_word(answer.verdict, answer.code)
+}
+
+/// The same without an answer.
+pub fn verdict_word(verdict: Verdict, code: Code) -> Markup {
+    let (class, mark) = match verdict {
         Verdict::Halt => ("bad", "■"),
         Verdict::Proceed => ("good", "▶"),
         Verdict::Wait => ("warn", "‖"),
         Verdict::Unknown => ("dim", "?"),
     };
-    html! { span class={ "tag " (class) } { (mark) " " (answer.verdict.name().to_uppercase()) } " " span.code { (answer.code.name()) } }
+    html! { span class={ "tag " (class) } { (mark) " " (verdict.name().to_uppercase()) } " " span.code { (code.name()) } }
 }
 
 /// The state of an alert as a word with its mark.

@@ -4,6 +4,7 @@
 //! an `Effect` carries an id, a generation and all that is needed to execute it without choosing.
 
 use crate::delta::Delta;
+use crate::hand::{Action, ClusterEvent, ClusterReport, HandRow, Refusal, RolloutRow, Steering};
 use crate::slo::{Definitions, Severity};
 use crate::snapshot::{AlertRow, Decision};
 use crate::time::Timestamp;
@@ -117,6 +118,9 @@ pub struct EffectDone {
     pub attempts: u32,
     /// Last status or error, for people.
     pub detail: String,
+    /// Why an action was not done; `None` when it was, and for messages.
+    #[serde(default)]
+    pub refusal: Option<Refusal>,
 }
 
 /// Everything the Decider can be told.
@@ -134,6 +138,10 @@ pub enum Input {
     EffectDone(EffectDone),
     /// Counts are missing for a time.
     Gap(Gap),
+    /// The watch of a cluster reports.
+    Cluster(ClusterReport),
+    /// A person disarms or arms the hand.
+    Steer(Steering),
     /// Logical time passes; the only moment at which span data changes verdicts.
     Tick,
 }
@@ -145,12 +153,17 @@ pub enum Subject {
     Alert(Arc<AlertRow>),
     /// A gate decision that a person must hear of (Halt latched, latch cleared).
     Decision(Arc<Decision>),
+    /// What was done to a workload, or could not be.
+    Rollout(Arc<RolloutRow>),
+    /// The hand itself: armed, disarmed, not armed.
+    Hand(Arc<HandRow>),
 }
 
 /// A message for people, complete: executors add nothing but signatures and transport.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Notification {
-    /// `alert.firing`, `alert.escalated`, `alert.resolved`, `gate.halt` or `gate.latch_cleared`.
+    /// `alert.firing`, `alert.escalated`, `alert.resolved`, `gate.halt`, `gate.latch_cleared`, `rollout.acted`,
+    /// `hand.disarmed`, `hand.armed`, `hand.not_armed` or `hand.failed`.
     pub event: String,
     /// Page or ticket.
     pub severity: Severity,
@@ -186,4 +199,8 @@ pub enum EffectKind {
         /// The message.
         notification: Arc<Notification>,
     },
+    /// Do something to an object of the cluster.
+    Act(Arc<Action>),
+    /// Say something in the cluster.
+    Tell(Arc<ClusterEvent>),
 }

@@ -21,6 +21,7 @@ pub mod doctor;
 pub mod folder;
 pub mod gate;
 pub mod graph;
+pub mod hand;
 pub mod hash;
 pub mod identity;
 pub mod inert;
@@ -54,4 +55,4 @@ pub mod value_json;
 
 /// Number of the rules that turn a recorded log into state. It counts up whenever the same log would give other
 /// bytes; `replay` prints a difference instead of claiming equality when it differs from the log's.
-pub const SEMANTICS: u16 = 4;
+pub const SEMANTICS: u16 = 5;

@@ -1,5 +1,6 @@
 //! Definitions as the engine knows them: validated, exact, without YAML. `ingest::definitions` makes them.
 
+use crate::hand::Level;
 use crate::hash::blake3_128;
 use crate::identity::{ServiceId, ServiceKey};
 use crate::items::Signal;
@@ -413,6 +414,12 @@ pub struct ServicePolicy {
     pub maturity: Maturity,
     /// Owning team; empty when unknown.
     pub team: String,
+    /// What Tidegate may do to its rollouts.
+    #[serde(default)]
+    pub level: Level,
+    /// Whether going back to an older template may be done, too.
+    #[serde(default)]
+    pub undo: bool,
     /// True when no file names the service.
     pub implicit: bool,
 }
@@ -508,6 +515,8 @@ impl Definitions {
                 service: service.clone(),
                 maturity: Maturity::default(),
                 team: String::new(),
+                level: Level::default(),
+                undo: false,
                 implicit: true,
             })
     }

@@ -6,6 +6,7 @@
 use crate::delta::Counter;
 use crate::gate::answer::{Answer, ServiceGate};
 use crate::graph::GraphView;
+use crate::hand::{HandRow, RolloutRow};
 use crate::identity::{Revision, RevisionId, ServiceId, ServiceKey};
 use crate::input::{Gap, Problem};
 use crate::items::Signal;
@@ -391,6 +392,10 @@ pub struct Snapshot {
     pub traffic: Arc<BTreeMap<ServiceId, Arc<TrafficRow>>>,
     /// Who calls whom; made anew once a second.
     pub graph: Arc<GraphView>,
+    /// Workloads of the cluster, in the order of their objects.
+    pub rollouts: Arc<Vec<Arc<RolloutRow>>>,
+    /// The hand that halts them.
+    pub hand: Arc<HandRow>,
     /// The hot store's chunks.
     pub store: StoreView,
 }

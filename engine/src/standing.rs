@@ -9,6 +9,7 @@
 //! standing, and the page joins it. Both are true, neither ends before its condition does, and a receiver can mute the one
 //! by the other. When only the ticket remains, the page ends.
 
+use crate::hand::HandRow;
 use crate::hash::blake3_128;
 use crate::identity::{RevisionId, ServiceId};
 use crate::input::Subject;
@@ -84,6 +85,21 @@ impl Standing {
         }
     }
 
+    /// That the hand needs looking at: it disarmed itself, or is not armed when it is needed.
+    pub fn of_hand(row: &Arc<HandRow>, title: &str, text: &str, now: Timestamp) -> Self {
+        Self {
+            endpoints: Vec::new(),
+            targets: Vec::new(),
+            severity: Severity::Page,
+            team: String::new(),
+            title: title.to_owned(),
+            text: text.to_owned(),
+            began: now,
+            ended: None,
+            subject: Subject::Hand(Arc::clone(row)),
+        }
+    }
+
     /// Stable id: two rows are the same condition to a receiver exactly when it is equal.
     pub fn id(&self) -> u128 {
         let severity = self.severity.name().as_bytes();
@@ -93,6 +109,8 @@ impl Standing {
                 let answer = &decision.answer;
                 ("halt", answer.service.id().0, answer.candidate.clone())
             }
+            Subject::Rollout(row) => ("rollout", 0, row.object.to_string()),
+            Subject::Hand(_) => ("hand", 0, String::new()),
         };
         let parts = [
             kind.as_bytes(),
@@ -108,14 +126,14 @@ impl Standing {
     pub fn slo(&self) -> Option<SloId> {
         match &self.subject {
             Subject::Alert(row) => Some(row.slo_id),
-            Subject::Decision(_) => None,
+            Subject::Decision(_) | Subject::Rollout(_) | Subject::Hand(_) => None,
         }
     }
 
     /// The service and revision whose Halt this is.
     pub fn halted(&self) -> Option<(ServiceId, RevisionId)> {
         match &self.subject {
-            Subject::Alert(_) => None,
+            Subject::Alert(_) | Subject::Rollout(_) | Subject::Hand(_) => None,
             Subject::Decision(decision) => {
                 let answer = &decision.answer;
                 Some((answer.service.id(), answer.candidate_id?))

@@ -141,7 +141,9 @@ fn a_bad_canary_is_halted_with_evidence() {
         .effects
         .iter()
         .filter(|effect| {
-            let EffectKind::Notify { notification, .. } = &effect.kind;
+            let EffectKind::Notify { notification, .. } = &effect.kind else {
+                return false;
+            };
             notification.event == "gate.halt"
         })
         .collect();
@@ -214,6 +216,7 @@ fn a_latch_survives_a_restart() {
         delivered: true,
         attempts: 1,
         detail: "status 204".to_owned(),
+        refusal: None,
     };
     engine.apply(gap.to, Input::EffectDone(done), &mut effects);
     assert_eq!(engine.decider().pending_effects().count(), owed.len() - 1);

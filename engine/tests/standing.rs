@@ -50,6 +50,8 @@ fn definitions(alertmanagers: &[&str], team: &str, targets: &[&str]) -> Input {
     };
     let policy = ServicePolicy {
         team: team.to_owned(),
+        level: engine::hand::Level::Observe,
+        undo: false,
         ..Definitions::default().policy_of(&key())
     };
     let definitions = Definitions {

@@ -12,8 +12,10 @@ mod loadgen;
 pub(crate) mod output;
 mod query;
 mod replay;
+mod rollouts;
 mod serve;
 mod status;
+mod steer;
 mod validate;
 
 use clap::{Parser, Subcommand};
@@ -34,6 +36,9 @@ enum Command {
     Validate(validate::ValidateArgs),
     Gate(gate::GateArgs),
     Status(status::StatusArgs),
+    Rollouts(rollouts::RolloutsArgs),
+    Disarm(steer::DisarmArgs),
+    Arm(steer::ArmArgs),
     Doctor(doctor::DoctorArgs),
     Init(init::InitArgs),
     Graph(graph::GraphArgs),
@@ -56,6 +61,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Demo(args) => on_runtime(async move { args.run().await }),
         Command::Gate(args) => on_runtime(async move { args.run().await }),
         Command::Status(args) => on_runtime(async move { args.run().await }),
+        Command::Rollouts(args) => on_runtime(async move { args.run().await }),
+        Command::Disarm(args) => on_runtime(async move { args.run().await }),
+        Command::Arm(args) => on_runtime(async move { args.run().await }),
         Command::Doctor(args) => on_runtime(async move { args.run().await }),
         Command::Init(args) => on_runtime(async move { args.run().await }),
         Command::Graph(args) => on_runtime(async move { args.run().await }),

@@ -134,6 +134,8 @@ impl ReplayArgs {
             RecordBody::Override(cleared) => replayed.core.apply(now, Input::Override(cleared)),
             RecordBody::EffectDone(done) => replayed.core.apply(now, Input::EffectDone(done)),
             RecordBody::Gap(gap) => replayed.core.apply(now, Input::Gap(gap)),
+            RecordBody::Cluster(report) => replayed.core.apply(now, Input::Cluster(report)),
+            RecordBody::Steer(steering) => replayed.core.apply(now, Input::Steer(steering)),
             RecordBody::Counters(_) => {}
         }
         Ok(())

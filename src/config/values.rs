@@ -1,6 +1,7 @@
 //! Values as people write them: sizes, durations, addresses, webhooks, Alertmanagers.
 
 use super::layers::Leaf;
+use engine::hand::Level;
 use engine::slo::ExclusionRule;
 use ingest::definitions::reader::Field;
 use ingest::definitions::sli::read_matches;
@@ -63,6 +64,14 @@ pub(crate) struct UrlPath(pub(crate) String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Origin(pub(crate) String);
 
+/// A piece of text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Text(pub(crate) String);
+
+/// A level that no service is above.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MaxLevel(pub(crate) Level);
+
 /// An http or https address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Url(pub(crate) String);
@@ -75,12 +84,17 @@ const RESEND_LIMITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_sec
 const HOLD_RESENDS: u32 = 4;
 
 /// Names of events ([`engine::input::Notification::event`]).
-const EVENTS: [&str; 5] = [
+const EVENTS: [&str; 10] = [
     "alert.firing",
     "alert.escalated",
     "alert.resolved",
     "gate.halt",
     "gate.latch_cleared",
+    "rollout.acted",
+    "hand.disarmed",
+    "hand.armed",
+    "hand.not_armed",
+    "hand.failed",
 ];
 
 /// The number and the unit of `12MiB`; spaces between them are allowed.
@@ -243,6 +257,31 @@ fn read_webhook(field: &Field<'_>) -> Option<Webhook> {
         secret_file,
         events,
     })
+}
+
+impl Leaf for Option<Text> {
+    fn leaf(field: &Field<'_>) -> Option<Self> {
+        let text = field.text()?;
+        if text.is_empty() {
+            field.expected("text that is not empty", "leave it out instead");
+            return None;
+        }
+        Some(Some(Text(text.to_owned())))
+    }
+
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
+}
+
+impl Leaf for MaxLevel {
+    fn leaf(field: &Field<'_>) -> Option<Self> {
+        let level = field.text().and_then(Level::named);
+        if level.is_none() {
+            field.expected("observe, advise, gate or act", "");
+        }
+        level.map(Self)
+    }
 }
 
 impl Leaf for Option<Url> {

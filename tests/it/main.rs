@@ -12,6 +12,7 @@ mod emissary;
 mod endpoint;
 mod first_hour;
 mod gate_script;
+mod hand;
 mod keep;
 mod latch;
 mod marked;

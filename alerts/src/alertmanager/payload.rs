@@ -18,6 +18,8 @@ use std::collections::BTreeMap;
 pub const BURN: &str = "ErrorBudgetBurn";
 /// `alertname` of a latched Halt.
 pub const HALT: &str = "RolloutHalted";
+/// `alertname` of a hand that needs looking at: disarmed by itself, or not armed when it is needed.
+pub const HAND: &str = "TidegateHandBlocked";
 /// Labels that Tidegate writes itself; a configured label of such a name is refused.
 pub const OWN_LABELS: [&str; 12] = [
     "alertname",
@@ -99,6 +101,7 @@ fn labels(standing: &Standing, to: &Alertmanager) -> BTreeMap<String, String> {
             ]);
             own.extend(place(&answer.service));
         }
+        Subject::Rollout(_) | Subject::Hand(_) => own.push(("alertname", HAND.to_owned())),
     }
     let own = own
         .into_iter()
@@ -135,6 +138,7 @@ fn annotations(standing: &Standing, to: &Alertmanager) -> BTreeMap<String, Strin
             ("decision_id", format!("{:032x}", decision.id)),
             ("code", decision.answer.code.name().to_owned()),
         ]),
+        Subject::Rollout(_) | Subject::Hand(_) => {}
     }
     all.into_iter()
         .map(|(name, value)| (name.to_owned(), words(&value)))
@@ -147,6 +151,7 @@ fn page(standing: &Standing, to: &Alertmanager) -> String {
     match &standing.subject {
         Subject::Alert(row) => format!("{base}/slo/{:032x}", row.slo_id.0),
         Subject::Decision(decision) => format!("{base}/gate/{:032x}", decision.id),
+        Subject::Rollout(_) | Subject::Hand(_) => format!("{base}/rollouts"),
     }
 }
 

@@ -148,6 +148,8 @@ fn add(snapshot: &mut Snapshot, case: &Case<'_>) {
             service: key.clone(),
             maturity: Maturity::Growth,
             team: case.team.to_owned(),
+            level: engine::hand::Level::Observe,
+            undo: false,
             implicit: case.team.is_empty(),
         },
         key,

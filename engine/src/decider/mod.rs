@@ -4,6 +4,7 @@
 //! `apply` never fails and never blocks. Span data changes verdicts only at [`Input::Tick`]; everything that happens
 //! there happens in one fixed order: registry, SLOs, graph, gate, then what follows from both.
 
+mod hand;
 pub mod notify;
 mod publish;
 mod stand;
@@ -11,10 +12,11 @@ mod stand;
 use crate::delta::{Counter, Delta};
 use crate::gate::{GateFacts, GateMachine};
 use crate::graph::Graph;
+use crate::hand::Hand;
 use crate::identity::{RevisionId, ServiceId};
 use crate::input::{
-    DefinitionsLoaded, Effect, EffectDone, Gap, Input, LatchCleared, Problem, RolloutChange,
-    RolloutEvent,
+    DefinitionsLoaded, Effect, EffectDone, EffectKind, Gap, Input, LatchCleared, Problem,
+    RolloutChange, RolloutEvent,
 };
 use crate::registry::{Discovery, Registry};
 use crate::slo::Definitions;
@@ -48,6 +50,7 @@ pub struct Decider {
     slos: SloMachine,
     graph: Graph,
     gate: GateMachine,
+    hand: Hand,
     events: VecDeque<EventRow>,
     outbox: BTreeMap<u128, Effect>,
     standings: Arc<Standings>,
@@ -105,6 +108,8 @@ impl Decider {
             Input::Override(cleared) => self.clear_latch(&cleared, effects),
             Input::EffectDone(done) => self.effect_done(&done),
             Input::Gap(gap) => self.gap(gap),
+            Input::Cluster(report) => self.hand.observe(self.now, report),
+            Input::Steer(steering) => self.steer(&steering, effects),
             Input::Tick => self.tick(effects),
         }
     }
@@ -217,26 +222,7 @@ impl Decider {
         if self.is_repeated(&event.id) {
             return;
         }
-        let kind = match &event.change {
-            RolloutChange::Started { .. } => "rollout.started",
-            RolloutChange::Weight { .. } => "rollout.weight",
-            RolloutChange::Paused => "rollout.paused",
-            RolloutChange::Resumed => "rollout.resumed",
-            RolloutChange::Finished { .. } => "rollout.finished",
-        };
-        let detail = match &event.change {
-            RolloutChange::Weight { basis_points } => {
-                format!(
-                    "{}: weight {}.{:02} %",
-                    event.candidate,
-                    basis_points / 100,
-                    basis_points % 100
-                )
-            }
-            RolloutChange::Finished { promoted: true } => format!("{}: promoted", event.candidate),
-            RolloutChange::Finished { promoted: false } => format!("{}: aborted", event.candidate),
-            _ => event.candidate.clone(),
-        };
+        let (kind, detail) = told(&event.candidate, &event.change);
         self.event(kind, &event.service, detail);
         let Some(service) = self.the_service(&event.service, &event.namespace, &event.environment)
         else {
@@ -292,12 +278,23 @@ impl Decider {
     }
 
     fn effect_done(&mut self, done: &EffectDone) {
-        if self.outbox.remove(&done.id).is_some() && !done.delivered {
-            let text = format!(
-                "webhook given up after {} attempts: {}",
-                done.attempts, done.detail
-            );
-            self.event("webhook.dead_letter", "", text);
+        let Some(effect) = self.outbox.remove(&done.id) else {
+            return;
+        };
+        match effect.kind {
+            EffectKind::Act(action) => self.hand.done(self.now, done, &action),
+            EffectKind::Notify { .. } if !done.delivered => {
+                let text = format!(
+                    "webhook given up after {} attempts: {}",
+                    done.attempts, done.detail
+                );
+                self.event("webhook.dead_letter", "", text);
+            }
+            EffectKind::Tell(event) if !done.delivered => {
+                let text = format!("{}: the Event was not taken: {}", event.object, done.detail);
+                self.event("hand.untold", "", text);
+            }
+            EffectKind::Notify { .. } | EffectKind::Tell(_) => {}
         }
     }
 
@@ -335,6 +332,7 @@ impl Decider {
             self.alert_changed(&transition, effects);
         }
         self.refresh_rows();
+        self.bind_rollouts();
         let services = self.service_facts();
         let facts = GateFacts {
             services: &services,
@@ -344,6 +342,7 @@ impl Decider {
         for transition in self.gate.tick(self.now, facts) {
             self.decided(&transition, effects);
         }
+        self.plan_rollouts(effects);
         self.stand();
         self.has_ticked = true;
         self.generation += 1;
@@ -368,5 +367,28 @@ impl Decider {
             text,
         });
         self.events.truncate(LISTED_MAX);
+    }
+}
+
+/// Kind and words of the event list's line about a rollout.
+fn told(candidate: &str, change: &RolloutChange) -> (&'static str, String) {
+    match change {
+        RolloutChange::Started { .. } => ("rollout.started", candidate.to_owned()),
+        RolloutChange::Weight { basis_points } => (
+            "rollout.weight",
+            format!(
+                "{candidate}: weight {}.{:02} %",
+                basis_points / 100,
+                basis_points % 100
+            ),
+        ),
+        RolloutChange::Paused => ("rollout.paused", candidate.to_owned()),
+        RolloutChange::Resumed => ("rollout.resumed", candidate.to_owned()),
+        RolloutChange::Finished { promoted: true } => {
+            ("rollout.finished", format!("{candidate}: promoted"))
+        }
+        RolloutChange::Finished { promoted: false } => {
+            ("rollout.finished", format!("{candidate}: aborted"))
+        }
     }
 }

@@ -63,7 +63,7 @@ impl Decider {
     }
 
     /// Plans one effect per endpoint and keeps it in the outbox until it is reported done.
-    fn notify(
+    pub(super) fn notify(
         &mut self,
         cause: &[u8],
         targets: &[String],
@@ -84,7 +84,13 @@ impl Decider {
             effects.push(effect);
         }
         while self.outbox.len() > OUTBOX_MAX {
-            self.outbox.pop_first();
+            // An action is never given up for a message.
+            let is_message = |effect: &Effect| !matches!(effect.kind, EffectKind::Act(_));
+            let first = self.outbox.iter().find(|(_, effect)| is_message(effect));
+            let Some(first) = first.map(|(id, _)| *id) else {
+                return;
+            };
+            self.outbox.remove(&first);
             self.event(
                 "webhook.dropped",
                 "",

@@ -27,6 +27,8 @@ impl Decider {
             status: Arc::new(self.status()),
             traffic: self.traffic.rows(self.now),
             graph: self.graph.publish(self.now, self.registry.services()),
+            rollouts: Arc::new(self.hand.rows()),
+            hand: Arc::new(self.hand.row()),
             store,
         }
     }

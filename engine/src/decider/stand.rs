@@ -93,9 +93,29 @@ impl Decider {
                 }
             }
         }
+        self.stand_hand();
         let forgotten = self.standings.forgotten(self.now);
         for id in forgotten {
             Arc::make_mut(&mut self.standings).forget(id);
+        }
+    }
+
+    /// That the hand needs looking at stands while it does.
+    fn stand_hand(&mut self) {
+        let is_of_hand = |row: &Standing| matches!(row.subject, Subject::Hand(_));
+        let known = self.standings.holding().find(|(_, row)| is_of_hand(row));
+        let known = known.map(|(id, row)| (id, Arc::clone(row)));
+        match (self.hand.trouble(), known) {
+            (Some((title, text)), known) => {
+                if known.is_none_or(|(_, row)| (&row.title, &row.text) != (&title, &text)) {
+                    let row = Arc::new(self.hand.row());
+                    self.begin(Standing::of_hand(&row, &title, &text, self.now));
+                }
+            }
+            (None, Some((id, _))) => {
+                Arc::make_mut(&mut self.standings).end(id, self.now, "");
+            }
+            (None, None) => {}
         }
     }
 

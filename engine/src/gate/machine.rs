@@ -255,6 +255,27 @@ impl GateMachine {
         state.is_some_and(|state| state.latches.contains_key(&revision))
     }
 
+    /// The latched Halt of `revision`, with the evidence of that moment.
+    pub fn halt(&self, service: ServiceId, revision: RevisionId) -> Option<&Answer> {
+        let latch = self.services.get(&service)?.latches.get(&revision)?;
+        Some(&latch.answer)
+    }
+
+    /// The present answer about `revision`; `None` while it is no candidate.
+    pub fn answer(&self, service: ServiceId, revision: RevisionId) -> Option<&Answer> {
+        let candidates = &self.rows.get(&service)?.candidates;
+        candidates
+            .iter()
+            .find(|answer| answer.candidate_id == Some(revision))
+    }
+
+    /// What `revision` is compared with, ascending; empty while it is no candidate.
+    pub fn baseline(&self, service: ServiceId, revision: RevisionId) -> Vec<RevisionId> {
+        let state = self.services.get(&service);
+        let candidate = state.and_then(|state| state.candidates.get(&revision));
+        candidate.map_or_else(Vec::new, |candidate| candidate.baseline.clone())
+    }
+
     /// Recorded decisions, newest first, at most [`crate::gate::chain::DECISIONS_MAX`].
     pub fn decisions(&self) -> impl Iterator<Item = &Arc<Decision>> {
         self.chain.newest_first()

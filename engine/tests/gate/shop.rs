@@ -354,6 +354,8 @@ impl Shop {
                 service: key(),
                 maturity: self.maturity,
                 team: String::new(),
+                level: engine::hand::Level::Observe,
+                undo: false,
                 implicit: false,
             },
             revisions,

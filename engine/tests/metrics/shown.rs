@@ -156,7 +156,9 @@ fn an_alert_from_metrics_resolves_between_exports() {
         .effects
         .iter()
         .map(|effect| {
-            let EffectKind::Notify { notification, .. } = &effect.kind;
+            let EffectKind::Notify { notification, .. } = &effect.kind else {
+                return "no message";
+            };
             notification.event.as_str()
         })
         .collect();

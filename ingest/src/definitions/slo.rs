@@ -5,6 +5,7 @@ use super::openslo::{Kind, Object, Objects};
 use super::reader::{Field, Fields, nearest};
 use super::sli::Indicator;
 use super::values;
+use engine::hand::Level;
 use engine::identity::{ServiceId, ServiceKey};
 use engine::metric::Instrument;
 use engine::slo::{
@@ -96,21 +97,6 @@ fn read_service(object: &Object<'_>) -> ServicePolicy {
         "undo",
     ]);
     let text = |key: &str| object.own(key).and_then(Field::name).map(str::to_owned);
-    if let Some(level) = object.own("level") {
-        let levels = ["observe", "advise", "gate", "act"];
-        match level.text() {
-            Some(text) if levels.contains(&text) => {
-                level.warn(
-                    format!("comes later: the level `{text}`"),
-                    "today every service is at `gate`",
-                );
-            }
-            _ => level.expected("observe, advise, gate or act", ""),
-        }
-    }
-    if let Some(undo) = object.own("undo") {
-        undo.warn("comes later: the action `undo`", "");
-    }
     ServicePolicy {
         service: ServiceKey {
             tenant: String::new(),
@@ -128,8 +114,35 @@ fn read_service(object: &Object<'_>) -> ServicePolicy {
             .get("team")
             .map(|teams| teams.join(", "))
             .unwrap_or_default(),
+        level: object.own("level").and_then(read_leave).unwrap_or_default(),
+        undo: object.own("undo").and_then(read_undo).unwrap_or_default(),
         implicit: false,
     }
+}
+
+/// What Tidegate may do to the service's rollouts.
+fn read_leave(field: &Field<'_>) -> Option<Level> {
+    let level = field.text().and_then(Level::named);
+    if level.is_none() {
+        field.expected("observe, advise, gate or act", "");
+    }
+    level
+}
+
+/// Annotations are text: `"true"`.
+fn read_undo(field: &Field<'_>) -> Option<bool> {
+    let undo = match field.text() {
+        Some("true") => Some(true),
+        Some("false") => Some(false),
+        _ => None,
+    };
+    if undo.is_none() {
+        field.expected(
+            "`\"true\"` or `\"false\"`",
+            "annotations are text: use quotes",
+        );
+    }
+    undo
 }
 
 fn read_maturity(field: &Field<'_>) -> Option<Maturity> {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const KEPT: usize = 2;
 const MAGIC: &[u8; 8] = b"TGCHECKP";
 /// Version of the checkpoint's content. N reads N - 1; N - 1 refuses N.
-pub const CHECKPOINT_FORMAT: u32 = 4;
+pub const CHECKPOINT_FORMAT: u32 = 5;
 
 /// A folder of checkpoints.
 #[derive(Debug, Clone)]

@@ -3,6 +3,7 @@
 use crate::otlp::Format;
 use crate::receive::{Encoding, Protocol};
 use engine::delta::Counter;
+use engine::hand::{ClusterReport, Steering};
 use engine::input::{DefinitionsLoaded, EffectDone, Gap, LatchCleared, RolloutEvent};
 use engine::items::Signal;
 use engine::time::Timestamp;
@@ -54,6 +55,10 @@ pub enum RecordBody {
     EffectDone(EffectDone),
     /// Counts are missing.
     Gap(Gap),
+    /// The watch of a cluster reported.
+    Cluster(ClusterReport),
+    /// A person disarmed or armed the hand.
+    Steer(Steering),
     /// Counters that ingest keeps (refused items), added at this point.
     Counters(Vec<(Counter, u64)>),
 }
@@ -80,6 +85,8 @@ impl RecordBody {
             Self::EffectDone(_) => 6,
             Self::Gap(_) => 7,
             Self::Counters(_) => 8,
+            Self::Cluster(_) => 9,
+            Self::Steer(_) => 10,
         }
     }
 
@@ -93,6 +100,8 @@ impl RecordBody {
             Self::EffectDone(done) => sorted_json(done),
             Self::Gap(gap) => sorted_json(gap),
             Self::Counters(counters) => sorted_json(counters),
+            Self::Cluster(report) => sorted_json(report),
+            Self::Steer(steering) => sorted_json(steering),
         }
     }
 
@@ -108,6 +117,8 @@ impl RecordBody {
             6 => Self::EffectDone(serde_json::from_slice(json).ok()?),
             7 => Self::Gap(serde_json::from_slice(json).ok()?),
             8 => Self::Counters(serde_json::from_slice(json).ok()?),
+            9 => Self::Cluster(serde_json::from_slice(json).ok()?),
+            10 => Self::Steer(serde_json::from_slice(json).ok()?),
             _ => return None,
         })
     }

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
+use engine::hand::Steering;
 use engine::input::{Input, LatchCleared, RolloutChange, RolloutEvent};
 use engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,8 @@ pub struct CloudEvent {
     pub id: String,
     /// Who sent it.
     pub source: String,
-    /// `rollout.started`, `rollout.weight`, `rollout.paused`, `rollout.resumed`, `rollout.finished`, `latch.cleared`.
+    /// `rollout.started`, `rollout.weight`, `rollout.paused`, `rollout.resumed`, `rollout.finished`, `latch.cleared`,
+    /// `hand.disarmed`, `hand.armed`.
     #[serde(rename = "type")]
     pub kind: String,
     /// RFC 3339; the time of arrival when absent.
@@ -32,7 +34,8 @@ pub struct CloudEvent {
 /// What an event is about.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 pub struct EventData {
-    /// Service name.
+    /// Service name; not for `hand.*`.
+    #[serde(default)]
     pub service: String,
     /// Namespace; empty when the name is unique.
     #[serde(default)]
@@ -40,7 +43,8 @@ pub struct EventData {
     /// Environment; empty when the name is unique.
     #[serde(default)]
     pub environment: String,
-    /// Candidate: any attribute value of the revision.
+    /// Candidate: any attribute value of the revision; not for `hand.*`.
+    #[serde(default)]
     pub candidate: String,
     /// `rollout.started`: explicit baseline.
     #[serde(default)]
@@ -49,10 +53,10 @@ pub struct EventData {
     pub weight_percent: Option<f64>,
     /// `rollout.finished`: true when the candidate now takes all traffic.
     pub promoted: Option<bool>,
-    /// `latch.cleared`: why; required there.
+    /// `latch.cleared`, `hand.disarmed`, `hand.armed`: why; required there.
     #[serde(default)]
     pub reason: String,
-    /// `latch.cleared`: who.
+    /// The same: who.
     #[serde(default)]
     pub author: String,
 }
@@ -94,6 +98,9 @@ pub fn event_input(event: CloudEvent) -> Result<Input, String> {
             "specversion: expected `1.0`, got `{}`",
             event.specversion
         ));
+    }
+    if event.kind.starts_with("hand.") {
+        return steering(event);
     }
     for (field, value) in [
         ("id", &event.id),
@@ -143,7 +150,7 @@ pub fn event_input(event: CloudEvent) -> Result<Input, String> {
         }
         other => {
             return Err(format!(
-                "type: expected rollout.started, rollout.weight, rollout.paused, rollout.resumed, rollout.finished or latch.cleared, got `{other}`"
+                "type: expected rollout.started, rollout.weight, rollout.paused, rollout.resumed, rollout.finished, latch.cleared, hand.disarmed or hand.armed, got `{other}`"
             ));
         }
     };
@@ -155,6 +162,32 @@ pub fn event_input(event: CloudEvent) -> Result<Input, String> {
         candidate: data.candidate,
         time,
         change,
+    }))
+}
+
+/// A person disarms or arms the hand.
+fn steering(event: CloudEvent) -> Result<Input, String> {
+    let arm = match event.kind.as_str() {
+        "hand.armed" => true,
+        "hand.disarmed" => false,
+        other => {
+            return Err(format!(
+                "type: expected hand.disarmed or hand.armed, got `{other}`"
+            ));
+        }
+    };
+    if event.id.is_empty() || event.id.len() > 512 {
+        let size = event.id.len();
+        return Err(format!("id: expected 1 to 512 bytes, got {size}"));
+    }
+    if event.data.reason.trim().is_empty() {
+        return Err("data.reason: the hand is disarmed and armed only with a reason".to_owned());
+    }
+    Ok(Input::Steer(Steering {
+        id: format!("{}/{}", event.source, event.id),
+        arm,
+        reason: event.data.reason,
+        author: event.data.author,
     }))
 }
 

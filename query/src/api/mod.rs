@@ -6,6 +6,7 @@
 mod events;
 mod graph;
 mod read;
+mod rollouts;
 mod sql;
 #[cfg(test)]
 mod tests;
@@ -82,6 +83,8 @@ fn documented() -> OpenApiRouter<ApiState> {
         .routes(routes!(graph::graph))
         .routes(routes!(graph::blast_radius))
         .routes(routes!(read::gate))
+        .routes(routes!(rollouts::argo))
+        .routes(routes!(rollouts::rollouts))
         .routes(routes!(read::decisions))
         .routes(routes!(read::alerts))
         .routes(routes!(read::events, events::post_event))

@@ -263,3 +263,138 @@ async fn sql_answers_in_the_form_asked_for() {
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert!(body.contains("SQL_NOT_ALLOWED"), "{body}");
 }
+
+/// A snapshot in which one Argo Rollout of `checkout` is in step 1 and halted, for a reason of any length.
+fn halted(reason: &str) -> Snapshot {
+    use engine::gate::answer::{Code, Verdict};
+    use engine::hand::{HandRow, HandState, Level, ObjectKey, Phase, RolloutRow, WorkloadKind};
+    let row = RolloutRow {
+        object: ObjectKey {
+            kind: WorkloadKind::ArgoRollout,
+            namespace: "shop".to_owned(),
+            name: "checkout".to_owned(),
+        },
+        service: None,
+        service_name: "checkout".to_owned(),
+        candidate: "7f9c".to_owned(),
+        stable: "5d5f".to_owned(),
+        revision: None,
+        revision_name: String::new(),
+        phase: Phase::Progressing,
+        step: Some(1),
+        steps: 4,
+        weight: Some(1_000),
+        step_since: engine::time::Timestamp::from_secs(1),
+        level: Level::Gate,
+        verdict: Verdict::Halt,
+        code: Code::RegressionErrors,
+        decision_id: 7,
+        reason: reason.to_owned(),
+        hand: HandState::Advising,
+        words: "would abort it, but its level is gate".to_owned(),
+        hand_since: engine::time::Timestamp::from_secs(2),
+    };
+    Snapshot {
+        rollouts: Arc::new(vec![Arc::new(row)]),
+        hand: Arc::new(HandRow {
+            is_watching: true,
+            is_synced: true,
+            ..HandRow::default()
+        }),
+        ..Snapshot::default()
+    }
+}
+
+#[tokio::test]
+async fn argo_is_answered_in_less_than_a_kilobyte_whatever_the_reason() {
+    let path = "/v1/gate/argo?namespace=shop&rollout=checkout&hash=7f9c&step=1";
+    for reason in ["short".to_owned(), "\"\\\u{1}\u{202e}é".repeat(500)] {
+        let (state, _inputs) = state(halted(&reason), None);
+        let (status, body) = get(&state, path, None).await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(body.len() <= 1_024, "{}", body.len());
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(body["gate"]["verdict"], "halt");
+        assert_eq!(body["gate"]["code"], "REGRESSION_ERRORS");
+        assert_eq!(body["gate"]["decision_id"], format!("{:032x}", 7));
+    }
+}
+
+#[tokio::test]
+async fn argo_waits_for_what_the_watch_has_not_seen() {
+    let (state, _inputs) = state(halted(""), None);
+    for (query, code) in [
+        ("rollout=checkout&hash=7f9c&step=2", "STEP_UNSEEN"),
+        ("rollout=checkout&hash=7f9c&step=", "STEP_UNSEEN"),
+        ("rollout=checkout&hash=other&step=1", "STEP_UNSEEN"),
+        ("rollout=other&hash=7f9c&step=1", "STEP_UNSEEN"),
+    ] {
+        let (status, body) = get(
+            &state,
+            &format!("/v1/gate/argo?namespace=shop&{query}"),
+            None,
+        )
+        .await;
+        assert_eq!(status, StatusCode::OK, "{query}");
+        assert!(
+            body.contains("\"verdict\":\"wait\"") && body.contains(code),
+            "{query}: {body}"
+        );
+    }
+    let (status, body) = get(
+        &state,
+        "/v1/gate/argo?namespace=shop&rollout=a&hash=b&step=x",
+        None,
+    )
+    .await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
+}
+
+#[tokio::test]
+async fn argo_is_never_answered_2xx_while_recovering() {
+    let recovering = Snapshot {
+        is_recovering: true,
+        ..halted("")
+    };
+    let (state, _inputs) = state(recovering, None);
+    let path = "/v1/gate/argo?namespace=shop&rollout=checkout&hash=7f9c&step=1";
+    let (status, body) = get(&state, path, None).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(body.contains("\"verdict\":\"wait\""), "{body}");
+}
+
+#[tokio::test]
+async fn rollouts_are_listed_with_what_the_hand_did() {
+    let (state, _inputs) = state(halted("v2 failed"), None);
+    let (_, body) = get(&state, "/v1/rollouts?service=checkout", None).await;
+    let body: crate::wire::RolloutsBody = serde_json::from_str(&body).unwrap();
+    let row = &body.rollouts[0];
+    assert_eq!((row.kind.as_str(), row.step), ("Rollout", Some(1)));
+    assert_eq!(row.weight_percent, Some(10.0));
+    assert_eq!(row.hand, "advising");
+    let (_, body) = get(&state, "/v1/rollouts?service=other", None).await;
+    assert!(body.contains("\"rollouts\":[]"), "{body}");
+}
+
+#[tokio::test]
+async fn the_hand_is_disarmed_with_a_reason_only() {
+    let (state, mut inputs) = state(Snapshot::default(), None);
+    let post = |reason: &str| {
+        let event = serde_json::json!({
+            "specversion": "1.0", "id": "1", "source": "me", "type": "hand.disarmed",
+            "data": {"reason": reason, "author": "me"},
+        });
+        HttpRequest::post("/v1/events")
+            .header("content-type", "application/json")
+            .body(Body::from(event.to_string()))
+            .unwrap()
+    };
+    let (status, body) = send(&state, post(" ")).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
+    let (status, _) = send(&state, post("storm")).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    let Some(Input::Steer(steering)) = inputs.recv().await else {
+        panic!("no steering");
+    };
+    assert_eq!((steering.arm, steering.reason.as_str()), (false, "storm"));
+}

@@ -6,6 +6,7 @@
 mod doctor;
 mod gate;
 mod graph;
+mod rollout;
 mod service;
 mod slo;
 
@@ -18,6 +19,7 @@ pub use graph::{
     BlastBody, EdgeBody, GraphBody, LedgerBody, NodeBody, ReachBody, RevisionEdgeBody, SideBody,
     SpanOfTimeBody, UNKNOWN,
 };
+pub use rollout::{ArgoBody, ArgoGateBody, HandBody, RolloutBody, RolloutsBody};
 pub use service::{
     CountersBody, EventBody, GapBody, ItemsBody, ProblemBody, RevisionBody, ServiceBody,
     StatusBody, StoreBody,
