@@ -1,15 +1,16 @@
-//! SHOWS. Pages over the snapshot: the fleet, one service, one SLO, gate decisions, alerts, events, own health.
+//! SHOWS. Pages over the snapshot: the fleet, one service, one SLO, the service graph, gate decisions, alerts, events, own health.
 //!
 //! - **In / out**: [`query::api::ApiState`] in; HTML out.
 //! - **Does not know**: how anything was decided; no state of its own, no script, nothing loaded from elsewhere.
 //! - **Owns**: one stylesheet.
 //! - **Limits**: lists show at most [`ROWS_MAX`] rows; names are cut at [`text::NAME_CHARS_MAX`] characters.
 //! - **Sources**: WCAG 2.2 (landmarks, names, color never alone), CSP Level 3.
-//! - **Read next**: [`page`], [`fleet`], [`slo`], [`service`], [`decisions`], [`lists`], [`health`], [`chart`].
+//! - **Read next**: [`page`], [`fleet`], [`slo`], [`service`], [`decisions`], [`lists`], [`mod@graph`], [`health`], [`chart`].
 
 pub mod chart;
 pub mod decisions;
 pub mod fleet;
+pub mod graph;
 pub mod health;
 pub mod lists;
 pub mod page;
@@ -44,6 +45,8 @@ pub fn pages(state: ApiState) -> Router {
         .route("/", get(|State(state): State<ApiState>| async move { html(fleet::page(&state.snapshot(), &state.endpoints)) }))
         .route("/service/{id}", get(service_page))
         .route("/slo/{id}", get(slo_page))
+        .route("/graph", get(|State(state): State<ApiState>| async move { graph_page(&state.snapshot(), None) }))
+        .route("/graph/{id}", get(|State(state): State<ApiState>, Path(id): Path<String>| async move { graph_page(&state.snapshot(), Some(&id)) }))
         .route("/gate", get(|State(state): State<ApiState>| async move { html(decisions::list(&state.snapshot())) }))
         .route("/gate/{id}", get(decision_page))
         .route("/rollouts", get(|State(state): State<ApiState>| async move { html(rollouts::page(&state.snapshot())) }))
@@ -108,6 +111,14 @@ async fn service_page(State(state): State<ApiState>, Path(id): Path<String>) -> 
         &snapshot,
         parse_id(&id).and_then(|id| service::page(&snapshot, ServiceId(id))),
     )
+}
+
+fn graph_page(snapshot: &Snapshot, id: Option<&str>) -> Response {
+    let found = match id.map(parse_id) {
+        Some(None) => None,
+        focus => graph::page(snapshot, focus.flatten()),
+    };
+    or_missing(snapshot, found)
 }
 
 async fn slo_page(State(state): State<ApiState>, Path(id): Path<String>) -> Response {

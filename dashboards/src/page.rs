@@ -13,6 +13,7 @@ const BANNER_PROBLEMS_MAX: usize = 20;
 
 const NAVIGATION: [(&str, &str); 6] = [
     ("/", "Fleet"),
+    ("/graph", "Graph"),
     ("/gate", "Gate"),
     ("/rollouts", "Rollouts"),
     ("/alerts", "Alerts"),

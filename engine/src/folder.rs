@@ -89,7 +89,7 @@ pub struct FolderLimits {
     /// Points (about 120 bytes each) that streams keep to put late ones in their place. At the bound a stream keeps the
     /// last [`POINTS_AT_BOUND`]; [`Counter::EvictedKeys`] shows what left early.
     pub points_per_shard: usize,
-    /// Bytes of open traces, [`SPAN_BYTES`] a span. At the bound the trace that waited longest leaves, as
+    /// Bytes of open traces, [`SPAN_BYTES`] a span; 0 = no graph and no blame. At the bound the trace that waited longest leaves, as
     /// [`crate::delta::Outcome::Evicted`].
     pub trace_bytes_per_shard: usize,
     /// Raw peers. At the bound calls of new ones are counted as calls of a peer without a name.
@@ -134,6 +134,8 @@ pub struct Folder {
     edges: EdgeTally,
     relator: Relator,
     cells: Vec<Cell>,
+    /// Traces that make room.
+    oldest: Vec<u32>,
     examiner: Examiner,
     spans: Vec<TraceSpan>,
     /// Logical time of the last flush.
@@ -245,6 +247,7 @@ impl Folder {
             edges: EdgeTally::default(),
             relator: Relator::default(),
             cells: Vec::new(),
+            oldest: Vec::new(),
             examiner: Examiner::default(),
             spans: Vec::new(),
             now: Timestamp::EPOCH,
@@ -300,7 +303,9 @@ impl Folder {
                 self.judge(*one, &mut lens, sender);
             }
             self.picked = picked;
-            self.enter(rows, &mut lens, &mut senders);
+            if self.limits.trace_bytes_per_shard > 0 {
+                self.enter(rows, &mut lens, &mut senders);
+            }
         }
         let heard = senders.iter().map(|sender| sender.heard);
         self.account(Signal::Traces, &batch.items, heard);

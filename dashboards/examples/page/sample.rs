@@ -1,9 +1,12 @@
 //! A fleet made by hand: one service in each kind of trouble, and one whose names try to do something.
 
-use engine::delta::{Fate, Mark, Marks};
+use engine::cascade::node::Node;
+use engine::delta::{Connection, Fate, Mark, Marks, PeerId};
 use engine::gate::answer::{
     Answer, Arm, Code, Evidence, Need, Phase, Process, ServiceGate, Verdict,
 };
+use engine::graph::history::EdgeCell;
+use engine::graph::{EdgeRow, GraphView, NodeKind, NodeRow};
 use engine::identity::{Identity, ServiceKey};
 use engine::input::{Gap, Problem};
 use engine::items::Signal;
@@ -107,6 +110,7 @@ pub(crate) fn snapshot() -> Snapshot {
     snapshot.decisions.reverse();
     snapshot.events = Arc::new(events());
     snapshot.status = Arc::new(status());
+    snapshot.graph = Arc::new(graph(&snapshot));
     snapshot.store.bytes = 28 << 20;
     snapshot.store.bytes_max = 512 << 20;
     snapshot.store.held = engine::store::ItemCounts::new([204_942, 88_120, 51_007]);
@@ -474,6 +478,65 @@ fn events() -> Vec<EventRow> {
     ]
 }
 
+/// Every service calls the next one; the last one calls a peer with a hostile name, and somebody unknown the first.
+fn graph(snapshot: &Snapshot) -> GraphView {
+    let mut view = GraphView {
+        as_of: NOW,
+        ..GraphView::default()
+    };
+    let services: Vec<_> = snapshot.services.values().collect();
+    let mut chain: Vec<Option<Node>> = vec![None];
+    for row in &services {
+        let node = Node::Service(row.id);
+        chain.push(Some(node));
+        view.nodes.insert(
+            node,
+            NodeRow {
+                node,
+                kind: NodeKind::Service,
+                name: row.key.name.clone(),
+                namespace: row.key.namespace.clone(),
+                environment: row.key.environment.clone(),
+                claims: Vec::new(),
+            },
+        );
+    }
+    let peer = Node::Peer(PeerId(7));
+    chain.push(Some(peer));
+    view.nodes.insert(
+        peer,
+        NodeRow {
+            node: peer,
+            kind: NodeKind::Database,
+            name: HOSTILE.to_owned(),
+            namespace: String::new(),
+            environment: String::new(),
+            claims: Vec::new(),
+        },
+    );
+    let mut slot = Vec::new();
+    for (number, pair) in (0u32..).zip(chain.windows(2)) {
+        let (source, Some(target)) = (pair[0], pair[1]) else {
+            continue;
+        };
+        view.edges.push(EdgeRow {
+            source,
+            target,
+            source_revision: None,
+            target_revision: None,
+            connection: Connection::Call,
+        });
+        let mut cell = EdgeCell::default();
+        cell.requests[0] = 1_000;
+        cell.requests[4] = i64::from(number % 3) * 40;
+        cell.logical = 900;
+        slot.push((number, Arc::new(cell)));
+    }
+    view.minutes.insert(NOW.secs() / 60, Arc::new(slot.clone()));
+    view.seconds.insert(NOW.secs(), Arc::new(slot));
+    view
+}
+
 fn status() -> EngineStatus {
     use engine::delta::Counter;
     let problem = |field: &str, message: &str, is_error| Problem {
@@ -510,5 +573,6 @@ fn status() -> EngineStatus {
         dedup_window_secs: 600,
         resources: 19,
         pending_effects: 1,
+        open_spans: 5_100,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::edges::World;
 use super::traces::{self, SPAN_BYTES};
-use super::{Folder, Lens, Sender};
+use super::{CHUNK, Folder, Lens, Sender};
 use crate::anomaly;
 use crate::delta::{Counter, Outcome};
 use crate::hash::SHARDS;
@@ -62,13 +62,15 @@ impl Folder {
     }
 
     fn touch_traces(&self, rows: Range<usize>, batch: &SpanBatch) {
-        let mut read = 0;
-        for row in rows {
-            if let Some(shard) = &self.shards[usize::from(batch.shard[row])] {
-                read ^= shard.traces.touch(batch.trace_id[row]);
-            }
+        let mut numbers = [0; CHUNK];
+        let shard = |row: usize| self.shards[usize::from(batch.shard[row])].as_ref();
+        for (number, row) in numbers.iter_mut().zip(rows.clone()) {
+            *number = shard(row).map_or(0, |shard| shard.traces.touch(batch.trace_id[row]));
         }
-        std::hint::black_box(read);
+        let found = numbers.iter().zip(rows).fold(0, |read, (number, row)| {
+            read ^ shard(row).map_or(0, |shard| shard.traces.touch_trace(*number))
+        });
+        std::hint::black_box(found);
     }
 
     /// The number of the peer that `row` calls, and what else it says of the call.
@@ -112,15 +114,20 @@ impl Folder {
         found
     }
 
-    /// Makes room in a shard: the trace that waited longest leaves, as it is.
+    /// Makes room in a shard: the traces that waited longest leave, as they are; some at once, never more than a 64th of
+    /// what there is room for.
     fn evict(&mut self, number: u8, now: u32) {
-        let Some(shard) = &mut self.shards[usize::from(number)] else {
-            return;
-        };
-        if let Some(trace) = shard.traces.next_oldest(now) {
-            self.relate_one(number, trace);
-            self.leave(number, trace, true);
+        let room = self.limits.trace_bytes_per_shard / SPAN_BYTES;
+        let mut oldest = std::mem::take(&mut self.oldest);
+        if let Some(shard) = &mut self.shards[usize::from(number)] {
+            let count = (room / 64).clamp(1, CHUNK);
+            shard.traces.take_oldest(now, count, &mut oldest);
         }
+        for trace in &oldest {
+            self.relate_one(number, *trace);
+            self.leave(number, *trace, true);
+        }
+        self.oldest = oldest;
     }
 
     /// Relates the traces that grew; those whose time is over leave. O(spans of these traces).

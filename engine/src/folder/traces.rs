@@ -152,66 +152,79 @@ pub(super) struct Traces {
     held: usize,
 }
 
-/// Open addressing over trace numbers, hashed by id.
+/// Open addressing over trace numbers, hashed by id. The hash beside the number spares a look at the trace.
 #[derive(Debug, Default)]
 struct Index {
-    /// Power-of-two many; [`NONE`] = free.
-    slots: Vec<u32>,
+    /// Power-of-two many (hash, number); number [`NONE`] = free.
+    slots: Vec<(u32, u32)>,
     len: usize,
     /// Secret, so that nobody can aim at one slot.
     key: (u64, u64),
 }
 
 impl Index {
-    fn hash(&self, id: u128) -> usize {
-        let mixed =
-            u128::from((id >> 64) as u64 ^ self.key.0) * u128::from(id as u64 ^ self.key.1 | 1);
-        ((mixed >> 64) as u64 ^ mixed as u64) as usize
+    #[inline]
+    fn hash(&self, id: u128) -> u32 {
+        let (high, low) = ((id >> 64) as u64, id as u64);
+        let mixed = u128::from(high ^ self.key.0) * u128::from((low ^ self.key.1) | 1);
+        let folded = (mixed >> 64) as u64 ^ mixed as u64;
+        (folded >> 32) as u32 ^ folded as u32
     }
 
     /// The slot that holds the trace `id`, or the free one where it belongs.
     #[inline]
-    fn slot(&self, id: u128, traces: &[Trace]) -> usize {
+    fn slot(&self, id: u128, hash: u32, traces: &[Trace]) -> usize {
         let mask = self.slots.len() - 1;
-        let mut at = self.hash(id) & mask;
-        while self.slots[at] != NONE && traces[self.slots[at] as usize].id != id {
+        let mut at = hash as usize & mask;
+        loop {
+            let (known, number) = self.slots[at];
+            let is_it = || known == hash && traces[number as usize].id == id;
+            if number == NONE || is_it() {
+                return at;
+            }
             at = (at + 1) & mask;
         }
-        at
     }
 
-    fn grow(&mut self, traces: &[Trace]) {
-        let wider = vec![NONE; (self.slots.len() * 2).max(64)];
-        for number in std::mem::replace(&mut self.slots, wider) {
-            if number != NONE {
-                let at = self.slot(traces[number as usize].id, traces);
-                self.slots[at] = number;
+    fn grow(&mut self) {
+        let wider = vec![(0, NONE); (self.slots.len() * 2).max(64)];
+        let mask = wider.len() - 1;
+        for slot in std::mem::replace(&mut self.slots, wider) {
+            if slot.1 != NONE {
+                let mut at = slot.0 as usize & mask;
+                while self.slots[at].1 != NONE {
+                    at = (at + 1) & mask;
+                }
+                self.slots[at] = slot;
             }
         }
     }
 
-    /// Frees the slot of `id`; what probed past it moves up.
-    fn remove(&mut self, id: u128, traces: &[Trace]) {
+    /// Frees the slot of the trace `number`, if it has one; what probed past it moves up.
+    fn remove(&mut self, id: u128, number: u32) {
         let mask = self.slots.len() - 1;
-        let mut hole = self.slot(id, traces);
-        if self.slots[hole] == NONE {
-            return;
+        let mut hole = self.hash(id) as usize & mask;
+        while self.slots[hole].1 != number {
+            if self.slots[hole].1 == NONE {
+                return;
+            }
+            hole = (hole + 1) & mask;
         }
         self.len -= 1;
         let mut at = hole;
         loop {
             at = (at + 1) & mask;
-            let number = self.slots[at];
-            if number == NONE {
+            let slot = self.slots[at];
+            if slot.1 == NONE {
                 break;
             }
-            let home = self.hash(traces[number as usize].id) & mask;
+            let home = slot.0 as usize & mask;
             if at.wrapping_sub(home) & mask >= at.wrapping_sub(hole) & mask {
-                self.slots[hole] = number;
+                self.slots[hole] = slot;
                 hole = at;
             }
         }
-        self.slots[hole] = NONE;
+        self.slots[hole] = (0, NONE);
     }
 }
 
@@ -221,13 +234,31 @@ impl Traces {
         self.index.key = key;
     }
 
-    /// Reads the slot where the search for `id` would begin, see [`super::keys::Keys::touch`].
+    /// Reads the slot where the search for `id` would begin, see [`super::keys::Keys::touch`]: the number there.
     #[inline]
-    pub(super) fn touch(&self, id: u128) -> u64 {
+    pub(super) fn touch(&self, id: u128) -> u32 {
         match self.index.slots.len() {
-            0 => 0,
-            slots => u64::from(self.index.slots[self.index.hash(id) & (slots - 1)]),
+            0 => NONE,
+            slots => self.index.slots[self.index.hash(id) as usize & (slots - 1)].1,
         }
+    }
+
+    /// Reads the trace of this number, if there is one: the cell to which a span of it will be added.
+    #[inline]
+    pub(super) fn touch_trace(&self, number: u32) -> u32 {
+        self.traces
+            .get(number as usize)
+            .map_or(NONE, |trace| trace.last)
+    }
+
+    /// Reads what it takes to let these traces go, so that the memory answers side by side.
+    fn touch_all(&self, numbers: &[u32]) -> u64 {
+        let ids = numbers.iter().map(|number| self.traces[*number as usize]);
+        let read = ids.fold(0, |read, trace| {
+            let cell = self.cells.get(trace.first as usize);
+            read ^ cell.map_or(0, |cell| cell.span_id) ^ u64::from(self.touch(trace.id))
+        });
+        std::hint::black_box(read)
     }
 
     /// Spans held.
@@ -279,11 +310,12 @@ impl Traces {
     /// The open trace `id`, begun now if there is none.
     fn trace(&mut self, id: u128, now: u32) -> u32 {
         if (self.index.len + 1) * 4 > self.index.slots.len() * 3 {
-            self.index.grow(&self.traces);
+            self.index.grow();
         }
-        let slot = self.index.slot(id, &self.traces);
-        if self.index.slots[slot] != NONE {
-            return self.index.slots[slot];
+        let hash = self.index.hash(id);
+        let slot = self.index.slot(id, hash, &self.traces);
+        if self.index.slots[slot].1 != NONE {
+            return self.index.slots[slot].1;
         }
         let trace = Trace {
             id,
@@ -306,7 +338,7 @@ impl Traces {
                 (self.traces.len() - 1) as u32
             }
         };
-        self.index.slots[slot] = number;
+        self.index.slots[slot] = (hash, number);
         self.index.len += 1;
         self.bucket(now).push(number);
         number
@@ -315,10 +347,7 @@ impl Traces {
     /// Spans that come from now on begin another trace of the same id.
     fn close(&mut self, number: u32) {
         let id = self.traces[number as usize].id;
-        let slot = self.index.slot(id, &self.traces);
-        if self.index.slots[slot] == number {
-            self.index.remove(id, &self.traces);
-        }
+        self.index.remove(id, number);
     }
 
     fn bucket(&mut self, second: u32) -> &mut Vec<u32> {
@@ -432,18 +461,21 @@ impl Traces {
         None
     }
 
-    /// The trace that waited longest, for eviction.
-    pub(super) fn next_oldest(&mut self, now: u32) -> Option<u32> {
+    /// The traces that waited longest, up to `count` of them, for eviction: they are to be forgotten.
+    pub(super) fn take_oldest(&mut self, now: u32, count: usize, into: &mut Vec<u32>) {
+        into.clear();
         for _ in 0..=BUCKETS {
-            if let Some(number) = self.next_of(self.oldest, now) {
-                return Some(number);
+            while into.len() < count
+                && let Some(number) = self.next_of(self.oldest, now)
+            {
+                into.push(number);
             }
-            if self.oldest >= now {
+            if self.oldest >= now || into.len() >= count {
                 break;
             }
             self.oldest += 1;
         }
-        None
+        self.touch_all(into);
     }
 
     /// A trace of the oldest bucket that did not grow after `until`; those that did move to where they belong.
