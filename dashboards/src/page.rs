@@ -11,7 +11,7 @@ use maud::{DOCTYPE, Markup, html};
 /// Most problems listed in the banner; the health page has all.
 const BANNER_PROBLEMS_MAX: usize = 20;
 
-const NAVIGATION: [(&str, &str); 6] = [
+const NAVIGATION: [(&str, &str); 7] = [
     ("/", "Fleet"),
     ("/graph", "Graph"),
     ("/gate", "Gate"),
