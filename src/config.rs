@@ -105,12 +105,15 @@ http.target: *paths
 rpc.service: &services [grpc.health.v1.Health, grpc.health.v1.Health/*]
 rpc.method: *services
 name: [grpc.health.v1.Health/*, /grpc.health.v1.Health/*]"),
+        /// Hours that pass between false incidents of the whole system, in the mean, 1 to 8760: all detectors together are
+        /// set by it. Fewer hours see smaller failures, and see them earlier.
+        false_alarm_hours: Count<1, 8760> = Is("168"),
         /// The cluster whose rollouts are watched, and halted where their teams allow it.
         kubernetes: Kubernetes = Unset(""),
-        /// Webhooks: where alerts and gate halts are sent, with Standard Webhooks signatures when there is a secret
+        /// Webhooks: where alerts, incidents and gate halts are sent, with Standard Webhooks signatures when there is a secret
         /// (`secret_file` holds `whsec_` and base64). `events` narrows it: alert.firing, alert.escalated, alert.resolved,
-        /// gate.halt, gate.latch_cleared, rollout.acted, hand.disarmed, hand.armed, hand.not_armed, hand.failed; all when left
-        /// out. Alert policies name them as `target`.
+        /// incident.opened, incident.resolved, incident.reopened, gate.halt, gate.latch_cleared, rollout.acted, hand.disarmed,
+        /// hand.armed, hand.not_armed, hand.failed; all when left out. Alert policies name them as `target`.
         webhooks: Vec<Webhook> = Unset("
 - name: oncall
   url: https://hooks.example.com/tidegate

@@ -357,6 +357,7 @@ fn start_definitions(
         exclusion: config.exclude.0.clone(),
         endpoints: names(config.webhooks.iter().map(|one| &one.name)),
         alertmanagers: names(config.alertmanagers.iter().map(|one| &one.name)),
+        false_alarm_secs: config.false_alarm_hours.0 * 3_600,
         ..LoadOptions::default()
     };
     let (reload, asked) = mpsc::channel(1);

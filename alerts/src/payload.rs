@@ -1,6 +1,8 @@
 //! The message as JSON: `{type, timestamp, data}` of Standard Webhooks.
 
+use engine::cascade::row::IncidentRow;
 use engine::hand::{HandRow, RolloutRow};
+use engine::identity::ServiceKey;
 use engine::inert::inert;
 use engine::input::{Notification, Subject};
 use engine::snapshot::{AlertRow, Decision};
@@ -10,6 +12,8 @@ use serde_json::{Value, json};
 /// Longest text sent; a message stays below the 20 KB that receivers are advised to accept.
 const TEXT_BYTES_MAX: usize = 8 * 1024;
 
+/// Most victims named; the others are counted.
+const VICTIMS_MAX: usize = 50;
 const TITLE_BYTES_MAX: usize = 256;
 const SENTENCE_BYTES_MAX: usize = 1024;
 
@@ -21,6 +25,7 @@ pub fn body(notification: &Notification) -> Vec<u8> {
         Subject::Decision(decision) => decision_json(decision),
         Subject::Rollout(row) => rollout_json(row),
         Subject::Hand(row) => hand_json(row),
+        Subject::Incident(incident) => incident_json(incident),
     };
     let mut data = json!({
         "title": shown(&notification.title, TITLE_BYTES_MAX),
@@ -107,6 +112,29 @@ fn hand_json(row: &HandRow) -> Value {
         "words": shown(&row.words(), SENTENCE_BYTES_MAX),
         "rollouts": row.workloads,
         "actions_last_10_minutes": row.actions_recent,
+    })
+}
+
+fn incident_json(incident: &IncidentRow) -> Value {
+    let culprit = incident.culprit();
+    let service = culprit.map(|culprit| &culprit.who.service);
+    let name = |key: &ServiceKey| key.name.clone();
+    json!({
+        "incident_id": format!("{:032x}", incident.id),
+        "state": incident.state.name(),
+        "scope": incident.scope.name(),
+        "trigger": incident.trigger.name(),
+        "sustained": incident.sustained.is_some(),
+        "service": service.map(name).unwrap_or_default(),
+        "namespace": service.map(|key| key.namespace.clone()).unwrap_or_default(),
+        "environment": service.map(|key| key.environment.clone()).unwrap_or_default(),
+        "revision": culprit.map(|culprit| culprit.revision.clone()).unwrap_or_default(),
+        "class": culprit.map(|culprit| culprit.channel.name()).unwrap_or_default(),
+        "failure": culprit.map(|culprit| culprit.class.name()).unwrap_or_default(),
+        "victims": incident.victims.iter().take(VICTIMS_MAX).map(|victim| name(&victim.service)).collect::<Vec<_>>(),
+        "victim_count": incident.victims.len(),
+        "alert_ids": incident.alerts.iter().map(|id| format!("{id:032x}")).collect::<Vec<_>>(),
+        "opened_at": rfc3339(incident.opened_at),
     })
 }
 

@@ -1,17 +1,18 @@
-//! SHOWS. Pages over the snapshot: the fleet, one service, one SLO, the service graph, gate decisions, alerts, events, own health.
+//! SHOWS. Pages over the snapshot: the fleet, one service, one SLO, the service graph, gate decisions, incidents, alerts, events, own health.
 //!
 //! - **In / out**: [`query::api::ApiState`] in; HTML out.
 //! - **Does not know**: how anything was decided; no state of its own, no script, nothing loaded from elsewhere.
 //! - **Owns**: one stylesheet.
 //! - **Limits**: lists show at most [`ROWS_MAX`] rows; names are cut at [`text::NAME_CHARS_MAX`] characters.
 //! - **Sources**: WCAG 2.2 (landmarks, names, color never alone), CSP Level 3.
-//! - **Read next**: [`page`], [`fleet`], [`slo`], [`service`], [`decisions`], [`lists`], [`mod@graph`], [`health`], [`chart`].
+//! - **Read next**: [`page`], [`fleet`], [`slo`], [`service`], [`decisions`], [`incidents`], [`lists`], [`mod@graph`], [`health`], [`chart`].
 
 pub mod chart;
 pub mod decisions;
 pub mod fleet;
 pub mod graph;
 pub mod health;
+pub mod incidents;
 pub mod lists;
 pub mod page;
 pub mod rollouts;
@@ -50,6 +51,8 @@ pub fn pages(state: ApiState) -> Router {
         .route("/gate", get(|State(state): State<ApiState>| async move { html(decisions::list(&state.snapshot())) }))
         .route("/gate/{id}", get(decision_page))
         .route("/rollouts", get(|State(state): State<ApiState>| async move { html(rollouts::page(&state.snapshot())) }))
+        .route("/incidents", get(|State(state): State<ApiState>| async move { html(incidents::list(&state.snapshot())) }))
+        .route("/incident/{id}", get(incident_page))
         .route("/alerts", get(|State(state): State<ApiState>| async move { html(lists::alerts(&state.snapshot())) }))
         .route("/events", get(|State(state): State<ApiState>| async move { html(lists::events(&state.snapshot())) }))
         .route("/health", get(|State(state): State<ApiState>| async move { html(health::page(&state.snapshot(), &state.endpoints)) }))
@@ -126,6 +129,14 @@ async fn slo_page(State(state): State<ApiState>, Path(id): Path<String>) -> Resp
     or_missing(
         &snapshot,
         parse_id(&id).and_then(|id| slo::page(&snapshot, SloId(id))),
+    )
+}
+
+async fn incident_page(State(state): State<ApiState>, Path(id): Path<String>) -> Response {
+    let snapshot = state.snapshot();
+    or_missing(
+        &snapshot,
+        parse_id(&id).and_then(|id| incidents::page(&snapshot, id)),
     )
 }
 

@@ -11,10 +11,11 @@ use maud::{DOCTYPE, Markup, html};
 /// Most problems listed in the banner; the health page has all.
 const BANNER_PROBLEMS_MAX: usize = 20;
 
-const NAVIGATION: [(&str, &str); 7] = [
+const NAVIGATION: [(&str, &str); 8] = [
     ("/", "Fleet"),
     ("/graph", "Graph"),
     ("/gate", "Gate"),
+    ("/incidents", "Incidents"),
     ("/rollouts", "Rollouts"),
     ("/alerts", "Alerts"),
     ("/events", "Events"),

@@ -3,6 +3,7 @@
 //! Both are closed. If something can change state it is an `Input`, and every `Input` is a record in the log;
 //! an `Effect` carries an id, a generation and all that is needed to execute it without choosing.
 
+use crate::cascade::row::IncidentRow;
 use crate::delta::Delta;
 use crate::hand::{Action, ClusterEvent, ClusterReport, HandRow, Refusal, RolloutRow, Steering};
 use crate::slo::{Definitions, Severity};
@@ -157,12 +158,15 @@ pub enum Subject {
     Rollout(Arc<RolloutRow>),
     /// The hand itself: armed, disarmed, not armed.
     Hand(Arc<HandRow>),
+    /// An incident that reaches others.
+    Incident(Arc<IncidentRow>),
 }
 
 /// A message for people, complete: executors add nothing but signatures and transport.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Notification {
-    /// `alert.firing`, `alert.escalated`, `alert.resolved`, `gate.halt`, `gate.latch_cleared`, `rollout.acted`,
+    /// `alert.firing`, `alert.escalated`, `alert.resolved`, `incident.opened`,
+    /// `incident.resolved`, `incident.reopened`, `gate.halt`, `gate.latch_cleared`, `rollout.acted`,
     /// `hand.disarmed`, `hand.armed`, `hand.not_armed` or `hand.failed`.
     pub event: String,
     /// Page or ticket.

@@ -496,6 +496,10 @@ pub struct Definitions {
     pub alertmanagers: Vec<String>,
     /// The exclusion rule.
     pub exclusion: ExclusionRule,
+    /// Wanted time between false alarms of all detectors together, s; 0 = a week
+    /// ([`crate::cascade::machine::FALSE_ALARM_SECS`]).
+    #[serde(default)]
+    pub false_alarm_secs: u64,
 }
 
 impl Definitions {

@@ -3,6 +3,7 @@
 //! Rows that did not change are shared with the previous snapshot (`Arc`). Readers take one snapshot per request
 //! and never ask the engine. Ratios are computed here for showing; what decides are the integer counts beside them.
 
+use crate::cascade::row::IncidentRow;
 use crate::delta::Counter;
 use crate::gate::answer::{Answer, ServiceGate};
 use crate::graph::GraphView;
@@ -382,6 +383,8 @@ pub struct Snapshot {
     pub decisions: Vec<Arc<Decision>>,
     /// Alerts that are not inactive, newest transition first; resolved ones for 24 h.
     pub alerts: Vec<Arc<AlertRow>>,
+    /// Incidents, newest first; resolved ones for 24 h.
+    pub incidents: Vec<Arc<IncidentRow>>,
     /// What stands, for receivers that are shown it again and again.
     pub standings: Arc<Standings>,
     /// Newest events, newest first, at most 1,000.

@@ -9,6 +9,7 @@
 //! standing, and the page joins it. Both are true, neither ends before its condition does, and a receiver can mute the one
 //! by the other. When only the ticket remains, the page ends.
 
+use crate::cascade::row::IncidentRow;
 use crate::hand::HandRow;
 use crate::hash::blake3_128;
 use crate::identity::{RevisionId, ServiceId};
@@ -100,6 +101,22 @@ impl Standing {
         }
     }
 
+    /// An incident that reaches others.
+    pub fn of_incident(row: &Arc<IncidentRow>) -> Self {
+        Self {
+            endpoints: Vec::new(),
+            targets: Vec::new(),
+            // It must not change while the incident stands.
+            severity: Severity::Page,
+            team: String::new(),
+            title: row.title.clone(),
+            text: row.text.clone(),
+            began: row.opened_at,
+            ended: None,
+            subject: Subject::Incident(Arc::clone(row)),
+        }
+    }
+
     /// Stable id: two rows are the same condition to a receiver exactly when it is equal.
     pub fn id(&self) -> u128 {
         let severity = self.severity.name().as_bytes();
@@ -111,6 +128,7 @@ impl Standing {
             }
             Subject::Rollout(row) => ("rollout", 0, row.object.to_string()),
             Subject::Hand(_) => ("hand", 0, String::new()),
+            Subject::Incident(row) => ("incident", row.id, String::new()),
         };
         let parts = [
             kind.as_bytes(),
@@ -126,14 +144,29 @@ impl Standing {
     pub fn slo(&self) -> Option<SloId> {
         match &self.subject {
             Subject::Alert(row) => Some(row.slo_id),
-            Subject::Decision(_) | Subject::Rollout(_) | Subject::Hand(_) => None,
+            Subject::Decision(_)
+            | Subject::Incident(_)
+            | Subject::Rollout(_)
+            | Subject::Hand(_) => None,
+        }
+    }
+
+    /// The incident that this is.
+    pub fn incident(&self) -> Option<u128> {
+        match &self.subject {
+            Subject::Incident(row) => Some(row.id),
+            Subject::Alert(_) | Subject::Decision(_) | Subject::Rollout(_) | Subject::Hand(_) => {
+                None
+            }
         }
     }
 
     /// The service and revision whose Halt this is.
     pub fn halted(&self) -> Option<(ServiceId, RevisionId)> {
         match &self.subject {
-            Subject::Alert(_) | Subject::Rollout(_) | Subject::Hand(_) => None,
+            Subject::Alert(_) | Subject::Incident(_) | Subject::Rollout(_) | Subject::Hand(_) => {
+                None
+            }
             Subject::Decision(decision) => {
                 let answer = &decision.answer;
                 Some((answer.service.id(), answer.candidate_id?))

@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod gate;
 mod graph;
+mod incidents;
 mod init;
 mod loadgen;
 pub(crate) mod output;
@@ -35,6 +36,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Validate(validate::ValidateArgs),
     Gate(gate::GateArgs),
+    Incidents(incidents::IncidentsArgs),
     Status(status::StatusArgs),
     Rollouts(rollouts::RolloutsArgs),
     Disarm(steer::DisarmArgs),
@@ -60,6 +62,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(args) => on_runtime(async move { args.run().await }),
         Command::Demo(args) => on_runtime(async move { args.run().await }),
         Command::Gate(args) => on_runtime(async move { args.run().await }),
+        Command::Incidents(args) => on_runtime(async move { args.run().await }),
         Command::Status(args) => on_runtime(async move { args.run().await }),
         Command::Rollouts(args) => on_runtime(async move { args.run().await }),
         Command::Disarm(args) => on_runtime(async move { args.run().await }),

@@ -120,7 +120,7 @@ folder_threads: 65
     );
     let expected = "\
 error: --set: expected SETTING=VALUE with a known setting, got `nothing`
-  hint: settings: listen.grpc, listen.http, listen.api, external_url, definitions, strict_definitions, data_dir, record, token_file, allow_insecure_listen, folder_threads, otlp_http.traces_path, otlp_http.metrics_path, otlp_http.logs_path, otlp_http.cors_origins, store.bytes, sql.query_bytes, sql.queries, sql.timeout, limits.request_bytes, limits.in_flight_bytes, limits.connections, limits.body_timeout, limits.idle_timeout, limits.dedup_bytes, exclude, kubernetes.watch, kubernetes.max_level, kubernetes.kubeconfig, kubernetes.namespace, kubernetes.selector, kubernetes.environment, webhooks, alertmanagers
+  hint: settings: listen.grpc, listen.http, listen.api, external_url, definitions, strict_definitions, data_dir, record, token_file, allow_insecure_listen, folder_threads, otlp_http.traces_path, otlp_http.metrics_path, otlp_http.logs_path, otlp_http.cors_origins, store.bytes, sql.query_bytes, sql.queries, sql.timeout, limits.request_bytes, limits.in_flight_bytes, limits.connections, limits.body_timeout, limits.idle_timeout, limits.dedup_bytes, exclude, false_alarm_hours, kubernetes.watch, kubernetes.max_level, kubernetes.kubeconfig, kubernetes.namespace, kubernetes.selector, kubernetes.environment, webhooks, alertmanagers
 error: TIDEGATE_LIMITS_CONNECTIONS: limits.connections: expected a whole number from 1 to 1000000, got `many`
 error: t.yaml:2:9: listen.grpc: expected an IP address and a port, such as `127.0.0.1:4317`, got `everywhere`
 error: t.yaml:5:3: store.bites: expected a known field, got `bites`
@@ -132,7 +132,7 @@ error: t.yaml:7:45: limits.idle_timeout: expected a duration above 0, such as `3
 error: t.yaml:10:10: webhooks[0].url: expected an http or https URL, got `ftp://x`
 error: t.yaml:11:13: webhooks[0].secret: expected no secret in this file, got one
   hint: put it into a file and name that as `secret_file`
-error: t.yaml:12:14: webhooks[0].events[0]: expected one of alert.firing, alert.escalated, alert.resolved, gate.halt, gate.latch_cleared, rollout.acted, hand.disarmed, hand.armed, hand.not_armed, hand.failed, got `alert.fire`
+error: t.yaml:12:14: webhooks[0].events[0]: expected one of alert.firing, alert.escalated, alert.resolved, incident.opened, incident.resolved, incident.reopened, gate.halt, gate.latch_cleared, rollout.acted, hand.disarmed, hand.armed, hand.not_armed, hand.failed, got `alert.fire`
 error: t.yaml:14:5: alertmanagers[0]: expected either `url` or `urls`
   hint: write `url: http://alertmanager:9093`, or `urls` with every member of a cluster
 error: t.yaml:15:12: alertmanagers[0].token: expected no token in this file, got one

@@ -84,10 +84,13 @@ const RESEND_LIMITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_sec
 const HOLD_RESENDS: u32 = 4;
 
 /// Names of events ([`engine::input::Notification::event`]).
-const EVENTS: [&str; 10] = [
+const EVENTS: [&str; 13] = [
     "alert.firing",
     "alert.escalated",
     "alert.resolved",
+    "incident.opened",
+    "incident.resolved",
+    "incident.reopened",
     "gate.halt",
     "gate.latch_cleared",
     "rollout.acted",

@@ -20,8 +20,11 @@ pub const BURN: &str = "ErrorBudgetBurn";
 pub const HALT: &str = "RolloutHalted";
 /// `alertname` of a hand that needs looking at: disarmed by itself, or not armed when it is needed.
 pub const HAND: &str = "TidegateHandBlocked";
+/// `alertname` of an incident that reaches several services.
+pub const INCIDENT: &str = "Incident";
 /// Labels that Tidegate writes itself; a configured label of such a name is refused.
-pub const OWN_LABELS: [&str; 12] = [
+pub const OWN_LABELS: [&str; 13] = [
+    "incident",
     "alertname",
     "severity",
     "service",
@@ -102,6 +105,12 @@ fn labels(standing: &Standing, to: &Alertmanager) -> BTreeMap<String, String> {
             own.extend(place(&answer.service));
         }
         Subject::Rollout(_) | Subject::Hand(_) => own.push(("alertname", HAND.to_owned())),
+        Subject::Incident(row) => {
+            own.extend([
+                ("alertname", INCIDENT.to_owned()),
+                ("incident", format!("{:032x}", row.id)),
+            ]);
+        }
     }
     let own = own
         .into_iter()
@@ -139,6 +148,15 @@ fn annotations(standing: &Standing, to: &Alertmanager) -> BTreeMap<String, Strin
             ("code", decision.answer.code.name().to_owned()),
         ]),
         Subject::Rollout(_) | Subject::Hand(_) => {}
+        Subject::Incident(row) => all.extend([
+            ("incident_id", format!("{:032x}", row.id)),
+            ("scope", row.scope.name().to_owned()),
+            (
+                "culprit",
+                row.culprit()
+                    .map_or(String::new(), |culprit| culprit.who.service.name.clone()),
+            ),
+        ]),
     }
     all.into_iter()
         .map(|(name, value)| (name.to_owned(), words(&value)))
@@ -152,6 +170,7 @@ fn page(standing: &Standing, to: &Alertmanager) -> String {
         Subject::Alert(row) => format!("{base}/slo/{:032x}", row.slo_id.0),
         Subject::Decision(decision) => format!("{base}/gate/{:032x}", decision.id),
         Subject::Rollout(_) | Subject::Hand(_) => format!("{base}/rollouts"),
+        Subject::Incident(row) => format!("{base}/incident/{:032x}", row.id),
     }
 }
 

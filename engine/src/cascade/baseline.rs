@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 const LN_ONE_OVER_DELTA: f64 = 16.12;
 /// How far a mean may drift above what was learned.
 pub const DRIFT_MARGIN: f64 = 1.25;
-/// What was seen waits so long before it is learned: a failure that builds up is not learned as health.
+/// What was seen waits at least so long before it is learned: a failure that builds up is not learned as health.
 const QUARANTINE_NANOS: u64 = 60 * NANOS_PER_SEC;
 /// From so many healthy observations on, a bound is learned rather than assumed.
 const OBSERVATIONS_LEAST: f64 = 1_000.0;
@@ -74,6 +74,8 @@ impl Seen {
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Learned {
     past: Seen,
+    /// Seen before the last turn: as old as the quarantine when it is learned.
+    waiting: Seen,
     fresh: Seen,
     since: Timestamp,
     bound: Option<f64>,
@@ -99,8 +101,8 @@ impl Learned {
     }
 
     fn settle(&mut self, now: Timestamp) {
-        self.past.add(&self.fresh);
-        self.fresh = Seen::default();
+        self.past.add(&self.waiting);
+        self.waiting = std::mem::take(&mut self.fresh);
         self.since = now;
         if self.past.blocks > BLOCKS_MAX {
             self.past.halve();
@@ -118,6 +120,7 @@ impl Learned {
     /// What was seen lately is not learned: something is wrong.
     pub fn forget_fresh(&mut self) {
         self.fresh = Seen::default();
+        self.waiting = Seen::default();
     }
 
     /// Begins anew.

@@ -75,6 +75,12 @@ impl Calls {
         closure(nodes, |node| self.callers(node).collect())
     }
 
+    /// Whether one of the two calls the other.
+    pub fn is_call(&self, one: Node, other: Node) -> bool {
+        let calls = |from: Node, to: Node| self.callees(from).any(|callee| callee == to);
+        calls(one, other) || calls(other, one)
+    }
+
     /// Whether one of the two reaches the other by calls.
     pub fn is_path(&self, one: Node, other: Node) -> bool {
         self.below([one]).contains(&other) || self.below([other]).contains(&one)

@@ -3,6 +3,7 @@
 use super::node::Node;
 use super::rank::{Candidate, Channel};
 use super::storm::Storm;
+use crate::delta::Party;
 use crate::hash::blake3_128;
 use crate::identity::RevisionId;
 use crate::time::{NANOS_PER_SEC, Timestamp};
@@ -178,6 +179,8 @@ pub struct Incident {
     pub nodes: BTreeMap<Node, Reached>,
     /// Roots that failed by it without being watched themselves.
     pub victims: Vec<Node>,
+    /// Revisions proven to be behind it: worse than the others of their service, or calling the culprit more.
+    pub causes: Vec<Party>,
     /// Changes that may be behind it, most likely first.
     pub changes: Vec<LikelyChange>,
     /// Whom it hits.
@@ -204,8 +207,10 @@ pub struct Incident {
     pub revised: u32,
     /// Whether every alarm so far rests on assumed bounds.
     pub is_learning: bool,
-    /// Whether people were told.
-    pub(super) is_told: bool,
+    /// Whether its opening was said.
+    pub(super) is_said: bool,
+    /// Whether people were told: it reached others.
+    pub is_told: bool,
 }
 
 impl Incident {
@@ -228,6 +233,7 @@ impl Incident {
             candidates: Vec::new(),
             nodes: BTreeMap::new(),
             victims: Vec::new(),
+            causes: Vec::new(),
             changes: Vec::new(),
             blast: Blast::default(),
             forecast: Forecast::default(),
@@ -241,6 +247,7 @@ impl Incident {
             merged_into: None,
             revised: 0,
             is_learning: true,
+            is_said: false,
             is_told: false,
         }
     }
@@ -323,6 +330,7 @@ impl Incident {
         }
         self.is_learning &= other.is_learning;
         self.is_told |= other.is_told;
+        self.is_said |= other.is_said;
     }
 
     /// Takes the suspects of a ranking. Returns whether the culprit is another one now.

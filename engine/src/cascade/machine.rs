@@ -12,7 +12,7 @@ use super::storm::Storms;
 use super::sums;
 use super::watchers::Watchers;
 use super::window::{BLOCK_SECS, WindowSums};
-use crate::delta::{BLAME_SHARES, Delta};
+use crate::delta::{BLAME_SHARES, Delta, Party};
 use crate::identity::ServiceId;
 use crate::registry::ServiceState;
 use crate::snapshot::AlertRow;
@@ -66,6 +66,8 @@ pub struct CascadeFacts<'a> {
 pub enum IncidentChange {
     /// It opened, and had the time to say who did it.
     Opened,
+    /// It reaches others: people are to be told.
+    Spread,
     /// Another culprit is named.
     Revised,
     /// It is over.
@@ -99,13 +101,14 @@ pub struct CascadeMachine {
 }
 
 impl CascadeMachine {
-    /// Which service answers behind which peer, as the graph learned it.
-    pub fn set_aliases(&mut self, aliases: Aliases) {
-        self.aliases = aliases;
+    /// Which service answers behind which peer.
+    pub const fn aliases(&self) -> &Aliases {
+        &self.aliases
     }
 
     /// Takes in what traces told. O(rows log keys).
     pub fn apply(&mut self, now: Timestamp, delta: &Delta) {
+        self.aliases.learn(delta);
         self.watchers.apply(now, delta, &self.aliases);
         self.storms.apply(delta, &self.aliases);
         self.calls.apply(delta, &self.aliases);
@@ -379,7 +382,7 @@ impl CascadeMachine {
         if is_hot && is_due {
             let window = self.window(incident.onset, now);
             let revised = self.accuse(now, &mut incident, &window, facts);
-            if revised && incident.is_told {
+            if revised && incident.is_said {
                 transitions.push(IncidentTransition {
                     id,
                     change: IncidentChange::Revised,
@@ -393,18 +396,18 @@ impl CascadeMachine {
             .iter()
             .filter(|(key, _)| incident.nodes.contains_key(&key.node))
             .all(|(_, hot)| hot.is_learning);
-        if !incident.is_told && age >= SETTLE_NANOS {
+        let mut say = |change| transitions.push(IncidentTransition { id, change });
+        if !incident.is_said && age >= SETTLE_NANOS {
+            incident.is_said = true;
+            say(IncidentChange::Opened);
+        }
+        // What stays where it began is its SLO's to tell.
+        if incident.is_said && !incident.is_told && incident.scope != Scope::Isolated {
             incident.is_told = true;
-            transitions.push(IncidentTransition {
-                id,
-                change: IncidentChange::Opened,
-            });
+            say(IncidentChange::Spread);
         }
         if incident.step(now) {
-            transitions.push(IncidentTransition {
-                id,
-                change: IncidentChange::Resolved,
-            });
+            say(IncidentChange::Resolved);
         }
         self.incidents.insert(id, incident);
     }
@@ -555,9 +558,39 @@ impl CascadeMachine {
             .iter()
             .find_map(storm)
             .or_else(|| incident.nodes.keys().find_map(storm));
+        let concerned: BTreeSet<Node> = culprits
+            .iter()
+            .copied()
+            .chain(incident.nodes.keys().copied())
+            .collect();
+        let mut causes: BTreeSet<Party> = self.watchers.guilty(&culprits).collect();
+        // Whoever calls a node too much that was brought down, though another one is named.
+        if causes.is_empty() {
+            causes = self.watchers.guilty(&concerned).collect();
+        }
+        for cause in causes {
+            if !incident.causes.contains(&cause) {
+                incident.causes.push(cause);
+            }
+        }
         if let Some(first) = incident.culprits.first() {
             let service = first.node.service().and_then(|id| facts.services.get(&id));
             incident.changes = self.changes.behind(first, incident.onset, service);
+            for cause in incident
+                .causes
+                .iter()
+                .filter(|cause| Some(cause.service) != first.node.service())
+            {
+                let heavy = super::incident::Culprit {
+                    node: Node::Service(cause.service),
+                    revision: Some(cause.revision),
+                    ..first.clone()
+                };
+                let service = facts.services.get(&cause.service);
+                incident
+                    .changes
+                    .extend(self.changes.behind(&heavy, incident.onset, service));
+            }
         }
         incident.trigger = self.trigger(incident, window);
         incident.forecast = forecast(now, incident, window, facts.slos);
@@ -602,6 +635,11 @@ impl CascadeMachine {
         }
     }
 
+    /// Whether an incident is open.
+    pub fn has_open(&self) -> bool {
+        self.open().next().is_some()
+    }
+
     /// Incidents, those that were merged into others among them.
     pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
         self.incidents.values()
@@ -618,6 +656,15 @@ impl CascadeMachine {
         self.open()
             .filter(|incident| incident.concerns(node))
             .min_by_key(|incident| (incident.opened_at, incident.id))
+    }
+
+    /// Whether `service` calls one of `incident`'s culprits, or is called by one.
+    pub fn is_neighbor(&self, service: ServiceId, incident: &Incident) -> bool {
+        let node = Node::Service(service);
+        incident
+            .culprits
+            .iter()
+            .any(|culprit| self.calls.is_call(node, culprit.node))
     }
 
     /// Whether `one` and `other` are connected by calls, either way.

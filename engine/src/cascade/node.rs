@@ -1,6 +1,6 @@
 //! Who can fail: a service, or a peer that only its clients tell of.
 
-use crate::delta::{Callee, PeerId};
+use crate::delta::{Callee, Delta, PeerId};
 use crate::identity::ServiceId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -32,19 +32,50 @@ impl Node {
     }
 }
 
-/// Which service answers behind which raw peer, as pairs of halves have taught.
+/// Most peers remembered.
+const PEERS_MAX: usize = 65_536;
+
+/// Which service answers behind which raw peer, as pairs of halves have taught, and what peers are called.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Aliases(pub BTreeMap<PeerId, ServiceId>);
+pub struct Aliases {
+    pairs: BTreeMap<PeerId, BTreeMap<ServiceId, i64>>,
+    names: BTreeMap<PeerId, String>,
+}
 
 impl Aliases {
-    /// Whom `callee` means.
-    pub fn node(&self, callee: Callee) -> Node {
-        match callee {
-            Callee::Service(party) => Node::Service(party.service),
-            Callee::Peer(peer) => self
-                .0
-                .get(&peer)
-                .map_or(Node::Peer(peer), |service| Node::Service(*service)),
+    /// Takes in what the folders saw. O(rows log peers).
+    pub fn learn(&mut self, delta: &Delta) {
+        for row in &delta.aliases {
+            if self.pairs.len() < PEERS_MAX || self.pairs.contains_key(&row.peer) {
+                let services = self.pairs.entry(row.peer).or_default();
+                *services.entry(row.service).or_default() += row.pairs;
+            }
         }
+        for peer in &delta.peers {
+            if self.names.len() < PEERS_MAX && !self.names.contains_key(&peer.id) {
+                let said = peer.claims.first().map(|claim| claim.text.clone());
+                self.names
+                    .insert(peer.id, said.unwrap_or_else(|| "(unnamed)".to_owned()));
+            }
+        }
+    }
+
+    /// Whom `callee` means. A peer that several services answered for stays a peer.
+    pub fn node(&self, callee: Callee) -> Node {
+        let peer = match callee {
+            Callee::Service(party) => return Node::Service(party.service),
+            Callee::Peer(peer) => peer,
+        };
+        let services = self.pairs.get(&peer).into_iter().flatten();
+        let mut answering = services.filter(|(_, pairs)| **pairs > 0);
+        match (answering.next(), answering.next()) {
+            (Some((service, _)), None) => Node::Service(*service),
+            _ => Node::Peer(peer),
+        }
+    }
+
+    /// What a peer is called.
+    pub fn name(&self, peer: PeerId) -> &str {
+        self.names.get(&peer).map_or("(unnamed)", String::as_str)
     }
 }

@@ -11,6 +11,7 @@
 //! | attempts | node | the request was no first attempt |
 //! | waste | node | the server half outlived the client half |
 //! | logs | service and revision | an error record beside requests |
+//! | calls | revision and callee, beside the others of its service | a call made, against requests served |
 //! | contrast | revision beside others of its service | failed, against the others at the same time: needs no past |
 
 use super::baseline::Learned;
@@ -18,7 +19,6 @@ use super::detect::Detector;
 use super::node::Node;
 use crate::identity::RevisionId;
 use crate::latency::LATENCY_BUCKETS;
-use crate::stats::exact::Table;
 use crate::stats::logfix::LogE;
 use crate::stats::share;
 use crate::time::{NANOS_PER_SEC, Timestamp};
@@ -39,6 +39,9 @@ pub enum Watch {
     Logs,
     /// Failures of a revision against those of the others at the same time.
     Contrast,
+    /// Calls that a revision makes of one callee, against what the others make at the same time. By itself nothing is
+    /// wrong with it: it opens no incident, and says who brought a callee down.
+    Calls,
 }
 
 impl Watch {
@@ -51,6 +54,7 @@ impl Watch {
             Self::Waste => "wasted_work",
             Self::Logs => "log_errors",
             Self::Contrast => "revision_contrast",
+            Self::Calls => "revision_calls",
         }
     }
 
@@ -61,8 +65,18 @@ impl Watch {
             Self::Errors | Self::Waste => Some(0.05),
             // 1.2 attempts a call.
             Self::Attempts => Some(0.17),
-            Self::Latency | Self::Logs | Self::Contrast => None,
+            Self::Latency | Self::Logs | Self::Contrast | Self::Calls => None,
         }
+    }
+
+    /// Whether it compares revisions and needs no past.
+    const fn is_beside_others(self) -> bool {
+        matches!(self, Self::Contrast | Self::Calls)
+    }
+
+    /// Whether an alarm of it means that something is wrong.
+    pub const fn is_trouble(self) -> bool {
+        !matches!(self, Self::Calls)
     }
 }
 
@@ -73,8 +87,8 @@ pub struct SeriesKey {
     pub node: Node,
     /// Its revision, where the series tells revisions apart.
     pub revision: Option<RevisionId>,
-    /// The caller, where the series is of one edge.
-    pub caller: Option<Node>,
+    /// The other end, where the series is of one edge: the caller; of calls made, the callee.
+    pub other: Option<Node>,
     /// The operation; 0 = all.
     pub route: u64,
     /// What is watched.
@@ -279,18 +293,25 @@ impl Series {
         let block = std::mem::replace(&mut self.block, Block::new(now));
         let observations = block.observations.max(1);
         let hits = block.hits.clamp(0, observations);
-        let share = hits as f64 / observations as f64;
-        let null = match watch {
-            Watch::Contrast => Some(contrast_null(&block)),
-            _ => self.learned.bound().or_else(|| watch.assumed()),
+        let beside = watch
+            .is_beside_others()
+            .then(|| Beside::of(watch, &block))
+            .flatten();
+        let (share, null) = match &beside {
+            Some(beside) => (beside.share, Some(beside.null)),
+            None if watch.is_beside_others() => return Turn::Same,
+            None => (
+                hits as f64 / observations as f64,
+                self.learned.bound().or_else(|| watch.assumed()),
+            ),
         };
         let is_above = null.is_some_and(|null| share > null);
         if let Some(hot) = hot {
             return self.while_hot(now, hot, is_above);
         }
         self.rising = is_above.then(|| self.rising.unwrap_or(block.first_hit));
-        if watch == Watch::Contrast {
-            self.bet_against_others(now, &block, rate);
+        if let Some(beside) = &beside {
+            self.detector.fold_bets(now, &beside.bets(), rate);
         } else if let Some(null) = null {
             self.detector.fold(now, share, null, rate);
         }
@@ -300,7 +321,7 @@ impl Series {
             let hot = Hot {
                 onset: self.rising.unwrap_or(block.first_hit),
                 at: now,
-                is_learning: watch != Watch::Contrast && self.learned.is_learning(),
+                is_learning: !watch.is_beside_others() && self.learned.is_learning(),
                 quiet_blocks: 0,
                 quiet_since: now,
                 fed: now,
@@ -313,7 +334,7 @@ impl Series {
         // Frozen while M > sqrt(T).
         if evidence.0 > threshold.0 / 2 {
             self.learned.forget_fresh();
-        } else if watch != Watch::Contrast {
+        } else if !watch.is_beside_others() {
             self.learned.learn(now, observations as f64, hits as f64);
         }
         Turn::Same
@@ -336,25 +357,6 @@ impl Series {
         Turn::Stays(hot)
     }
 
-    fn bet_against_others(&mut self, now: Timestamp, block: &Block, rate: f64) {
-        let units = |count: i64| count.max(0) as u64;
-        let table = Table {
-            candidate: units(block.observations),
-            candidate_failed: units(block.hits).min(units(block.observations)),
-            baseline: units(block.others.0),
-            baseline_failed: units(block.others.1).min(units(block.others.0)),
-        };
-        if table.candidate == 0 || table.baseline == 0 {
-            return;
-        }
-        let grid: smallvec::SmallVec<[f64; 4]> = Detector::alternatives()
-            .iter()
-            .map(|odds| odds * CONTRAST_NULL)
-            .collect();
-        let bets = share::evidence(&table, CONTRAST_NULL, &grid);
-        self.detector.fold_bets(now, &bets, rate);
-    }
-
     /// This is what it does now: learned anew.
     pub fn accept(&mut self) {
         self.learned.reset();
@@ -364,8 +366,43 @@ impl Series {
     }
 }
 
-/// The failed share that the others' would excuse.
-fn contrast_null(block: &Block) -> f64 {
-    let (others, failed) = (block.others.0.max(1), block.others.1.max(0));
-    share::tilted(failed as f64 / others as f64, CONTRAST_NULL)
+/// What a revision had its share of, beside the others of its service: failures, or calls made.
+///
+/// One bounded number a block, so that any dependence between the hits is allowed (the share bet of
+/// [`crate::stats::share`]).
+#[derive(Debug, Clone, Copy)]
+struct Beside {
+    /// Its share of the hits.
+    share: f64,
+    /// Its share of what was asked of the service.
+    theta: f64,
+    /// The share of hits that the tolerated odds excuse.
+    null: f64,
+}
+
+impl Beside {
+    /// `None` when the block says nothing: an arm is missing, or nothing was hit.
+    fn of(watch: Watch, block: &Block) -> Option<Self> {
+        let count = |count: i64| count.max(0) as f64;
+        let (own, others) = (count(block.observations), count(block.others.0));
+        let (hits, of_others) = (count(block.hits), count(block.others.1));
+        if own <= 0.0 || others <= 0.0 || hits + of_others <= 0.0 {
+            return None;
+        }
+        let theta = own / (own + others);
+        let share = hits / (hits + of_others);
+        // When most requests fail on both sides, failures cannot be shared out by odds.
+        let is_flooded = watch == Watch::Contrast && hits + of_others > 0.5 * (own + others);
+        let null = share::tilted(theta, CONTRAST_NULL);
+        (!is_flooded).then_some(Self { share, theta, null })
+    }
+
+    fn bets(&self) -> smallvec::SmallVec<[LogE; 4]> {
+        let odds = Detector::alternatives().iter();
+        odds.map(|odds| {
+            let alternative = share::tilted(self.theta, CONTRAST_NULL * odds);
+            LogE::of(share::bet(self.share, self.null, alternative))
+        })
+        .collect()
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::node::{Aliases, Node};
 use super::series::{Hot, Series, SeriesKey, Turn, Watch};
-use crate::delta::{Callee, Delta, EdgeDelta};
+use crate::delta::{Callee, Delta, EdgeDelta, Party};
 use crate::identity::{RevisionId, ServiceId};
 use crate::stats::logfix::LogE;
 use crate::time::{NANOS_PER_SEC, Timestamp};
@@ -16,6 +16,8 @@ pub const SERIES_MAX: usize = 20_000;
 const FORGOTTEN_NANOS: u64 = 24 * 3_600 * NANOS_PER_SEC;
 /// A revision that was not called for so long is no other to compare with.
 const BESIDE_NANOS: u64 = 60 * NANOS_PER_SEC;
+/// Most callees of which the calls of revisions are compared.
+const CALLEES_MAX: usize = 64;
 /// Least share of the allowance a series is counted as: few series do not get more.
 const SERIES_LEAST: usize = 16;
 
@@ -36,6 +38,8 @@ pub struct Watchers {
     dirty: BTreeSet<SeriesKey>,
     /// When each revision was called last.
     revisions: BTreeMap<ServiceId, BTreeMap<RevisionId, Timestamp>>,
+    /// Whom services with several revisions call.
+    callees: BTreeMap<ServiceId, BTreeSet<Node>>,
     swept: Timestamp,
     left_out: u64,
 }
@@ -51,7 +55,7 @@ impl Watchers {
             let key = SeriesKey {
                 node: Node::Service(party.service),
                 revision: Some(party.revision),
-                caller: None,
+                other: None,
                 route: 0,
                 watch: Watch::Logs,
             };
@@ -68,7 +72,7 @@ impl Watchers {
         let of_node = SeriesKey {
             node,
             revision: None,
-            caller: None,
+            other: None,
             route: 0,
             watch: Watch::Errors,
         };
@@ -99,10 +103,14 @@ impl Watchers {
             });
             self.latencies(now, key, second, &row.server);
         }
-        if caller.is_none() {
+        let Some(by) = row.key.caller else {
             return;
-        }
-        let of_edge = SeriesKey { caller, ..of_node };
+        };
+        self.calls_made(now, by, node, (second, all));
+        let of_edge = SeriesKey {
+            other: caller,
+            ..of_node
+        };
         self.add(now, of_edge, second, all, failed);
         if !row.client.is_empty() {
             self.latencies(now, slow(of_edge), second, &row.client);
@@ -119,6 +127,15 @@ impl Watchers {
         self.add(now, waste, second, row.paired, row.wasted);
     }
 
+    /// Other revisions of `service` that are called at the same time.
+    fn others(&self, now: Timestamp, service: ServiceId, revision: RevisionId) -> Vec<RevisionId> {
+        let called = self.revisions.get(&service).into_iter().flatten();
+        called
+            .filter(|(id, last)| **id != revision && now.since(**last) <= BESIDE_NANOS)
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
     /// Every revision is compared with the others that are called at the same time.
     fn contrast(
         &mut self,
@@ -133,25 +150,62 @@ impl Watchers {
         if called.len() < 2 {
             return;
         }
-        let others: Vec<RevisionId> = called
-            .iter()
-            .filter(|(id, last)| **id != revision && now.since(**last) <= BESIDE_NANOS)
-            .map(|(id, _)| *id)
-            .collect();
+        let others = self.others(now, service, revision);
         if others.is_empty() {
             return;
         }
-        let key = |revision| SeriesKey {
-            node: Node::Service(service),
-            revision: Some(revision),
-            caller: None,
-            route: 0,
-            watch: Watch::Contrast,
+        let callees: Vec<Node> = self
+            .callees
+            .get(&service)
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect();
+        let keys = |revision| {
+            let contrast = beside(service, revision, None, Watch::Contrast);
+            let calls = callees
+                .iter()
+                .map(move |callee| beside(service, revision, Some(*callee), Watch::Calls));
+            std::iter::once(contrast).chain(calls).collect::<Vec<_>>()
         };
-        self.add(now, key(revision), second, all, failed);
+        for key in keys(revision) {
+            let hits = if key.watch == Watch::Contrast {
+                failed
+            } else {
+                0
+            };
+            self.add(now, key, second, all, hits);
+        }
+        for other in others {
+            for key in keys(other) {
+                let hits = if key.watch == Watch::Contrast {
+                    failed
+                } else {
+                    0
+                };
+                if let Some(series) = self.series(now, key) {
+                    series.add_others(all, hits);
+                }
+            }
+        }
+    }
+
+    /// Calls that a revision makes, beside those of the others.
+    fn calls_made(&mut self, now: Timestamp, by: Party, callee: Node, counts: (u64, i64)) {
+        let others = self.others(now, by.service, by.revision);
+        if others.is_empty() {
+            return;
+        }
+        let (second, calls) = counts;
+        let callees = self.callees.entry(by.service).or_default();
+        if callees.len() < CALLEES_MAX {
+            callees.insert(callee);
+        }
+        let key = |revision| beside(by.service, revision, Some(callee), Watch::Calls);
+        self.add(now, key(by.revision), second, 0, calls);
         for other in others {
             if let Some(series) = self.series(now, key(other)) {
-                series.add_others(all, failed);
+                series.add_others(0, calls);
             }
         }
     }
@@ -248,17 +302,34 @@ impl Watchers {
     /// Nodes that alarm or are on the way to it, with the event second in which that began where it is known.
     pub fn troubled(&self) -> BTreeMap<Node, Option<u64>> {
         let mut nodes: BTreeMap<Node, Option<u64>> = BTreeMap::new();
-        for (key, hot) in &self.hot {
+        for (key, hot) in self.hot.iter().filter(|(key, _)| key.watch.is_trouble()) {
             let onset = nodes.entry(key.node).or_default();
             *onset = Some(onset.map_or(hot.onset, |known| known.min(hot.onset)));
         }
         for (key, series) in &self.rows {
             // A second of evidence: a thousandth of what alarms, and far above what health has.
-            if series.evidence() >= LogE::ZERO {
+            if series.evidence() >= LogE::ZERO && key.watch.is_trouble() {
                 nodes.entry(key.node).or_default();
             }
         }
         nodes
+    }
+
+    /// Revisions that are proven worse than the others of their service: they fail more, or they make more calls of one
+    /// of `nodes`.
+    pub fn guilty<'a>(&'a self, nodes: &'a BTreeSet<Node>) -> impl Iterator<Item = Party> + 'a {
+        self.hot.keys().filter_map(move |key| {
+            let party = Party {
+                service: key.node.service()?,
+                revision: key.revision?,
+            };
+            let is_guilty = match (key.watch, key.other) {
+                (Watch::Contrast, _) => nodes.contains(&key.node),
+                (Watch::Calls, Some(callee)) => nodes.contains(&callee),
+                _ => false,
+            };
+            is_guilty.then_some(party)
+        })
     }
 
     /// Series there are.
@@ -281,5 +352,20 @@ const fn revision_of(callee: Callee) -> Option<RevisionId> {
     match callee {
         Callee::Service(party) => Some(party.revision),
         Callee::Peer(_) => None,
+    }
+}
+
+const fn beside(
+    service: ServiceId,
+    revision: RevisionId,
+    other: Option<Node>,
+    watch: Watch,
+) -> SeriesKey {
+    SeriesKey {
+        node: Node::Service(service),
+        revision: Some(revision),
+        other,
+        route: 0,
+        watch,
     }
 }

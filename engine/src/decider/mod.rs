@@ -2,13 +2,16 @@
 //! snapshot out (DESIGN 4).
 //!
 //! `apply` never fails and never blocks. Span data changes verdicts only at [`Input::Tick`]; everything that happens
-//! there happens in one fixed order: registry, SLOs, graph, gate, then what follows from both.
+//! there happens in one fixed order: registry, SLOs, graph, cascades, gate, then what follows from them.
 
+pub mod cascades;
 mod hand;
 pub mod notify;
 mod publish;
 mod stand;
 
+use crate::cascade::machine::CascadeMachine;
+use crate::cascade::row::IncidentRow;
 use crate::delta::{Counter, Delta};
 use crate::gate::{GateFacts, GateMachine};
 use crate::graph::Graph;
@@ -49,6 +52,7 @@ pub struct Decider {
     registry: Registry,
     slos: SloMachine,
     graph: Graph,
+    cascade: CascadeMachine,
     gate: GateMachine,
     hand: Hand,
     events: VecDeque<EventRow>,
@@ -57,6 +61,10 @@ pub struct Decider {
     counters: BTreeMap<Counter, u64>,
     gaps: Vec<Gap>,
     event_ids: VecDeque<String>,
+    /// Alerts that are told by their incident.
+    children: BTreeSet<u128>,
+    #[serde(skip)]
+    incidents: Vec<Arc<IncidentRow>>,
     #[serde(skip)]
     rows: BTreeMap<ServiceId, Arc<ServiceRow>>,
     dedup_window_secs: u64,
@@ -130,6 +138,7 @@ impl Decider {
             self.event("slo.type_mismatch", &slo.service.name, text);
         }
         self.graph.apply(self.now, delta, self.registry.services());
+        self.cascade.apply(self.now, delta);
         self.gate.apply(self.now, delta);
         self.traffic.apply(self.now, delta);
     }
@@ -223,7 +232,7 @@ impl Decider {
             return;
         }
         let (kind, detail) = told(&event.candidate, &event.change);
-        self.event(kind, &event.service, detail);
+        self.event(kind, &event.service, detail.clone());
         let Some(service) = self.the_service(&event.service, &event.namespace, &event.environment)
         else {
             return;
@@ -234,6 +243,7 @@ impl Decider {
         } else {
             None
         };
+        self.note_change(kind, &detail, service, candidate, event.time);
         self.gate.rollout(self.now, service, event, candidate);
     }
 
@@ -331,6 +341,7 @@ impl Decider {
         for transition in self.slos.tick(self.now, &facts) {
             self.alert_changed(&transition, effects);
         }
+        self.tick_cascades(effects);
         self.refresh_rows();
         self.bind_rollouts();
         let services = self.service_facts();

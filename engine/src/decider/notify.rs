@@ -20,6 +20,7 @@ impl Decider {
         effects: &mut Vec<Effect>,
     ) {
         self.stand_alert(transition);
+        let is_child = self.is_child(transition);
         let notification = of_alert(transition.change, &transition.row, self.now);
         let row = &transition.row;
         self.event(
@@ -27,6 +28,10 @@ impl Decider {
             &row.service.name,
             format!("{}: {}", row.slo, row.text),
         );
+        // One failure is told once: its incident lists the alert.
+        if is_child {
+            return;
+        }
         let event = notification.event.clone();
         let cause = [
             &row.id.to_le_bytes()[..],

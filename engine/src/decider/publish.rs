@@ -22,6 +22,7 @@ impl Decider {
             gates: self.gate.rows(),
             decisions: self.gate.decisions().cloned().collect(),
             alerts: self.slos.alerts(),
+            incidents: self.incidents.clone(),
             standings: Arc::clone(&self.standings),
             events: Arc::new(self.events.iter().cloned().collect()),
             status: Arc::new(self.status()),
@@ -116,6 +117,7 @@ impl Decider {
                     ServiceFacts {
                         row: Arc::clone(row),
                         budget: budget_facts(self.now, &of_service),
+                        incident: self.incident_facts(*id),
                     },
                 )
             })

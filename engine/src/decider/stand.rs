@@ -1,6 +1,7 @@
 //! Keeps what stands: begun by transitions, ended by the state itself, so that nothing hangs and nothing ends early.
 
 use super::Decider;
+use crate::cascade::row::IncidentRow;
 use crate::gate::GateTransition;
 use crate::input::Subject;
 use crate::slo::SloId;
@@ -17,6 +18,8 @@ enum Fate {
     Says(Arc<AlertRow>),
     /// It ends as eased; the lower severity of this row stands instead.
     Eases(Arc<AlertRow>),
+    /// It goes on with the words of this newer incident.
+    Tells(Arc<IncidentRow>),
 }
 
 impl Decider {
@@ -76,6 +79,7 @@ impl Decider {
                         ..now
                     });
                 }
+                Fate::Tells(row) => standings.begin(Standing::of_incident(&row)),
                 Fate::Eases(row) => {
                     standings.end(id, self.now, &row.text);
                     // What was a ticket before stands already, and says the new words by itself.
@@ -125,6 +129,9 @@ impl Decider {
             let is_latched = self.gate.is_latched(service, revision);
             return (!is_latched).then(|| Fate::Ends(String::new()));
         }
+        if let Some(id) = standing.incident() {
+            return self.fate_of_incident(standing, id);
+        }
         let slo = standing.slo()?;
         let Some(row) = self.slos.active_alert(slo) else {
             return Some(Fate::Ends(self.last_words(slo)));
@@ -141,6 +148,21 @@ impl Decider {
             }
             _ => Some(Fate::Ends(self.last_words(slo))),
         }
+    }
+
+    fn fate_of_incident(&self, standing: &Standing, id: u128) -> Option<Fate> {
+        let Some(row) = self.incidents.iter().find(|row| row.id == id) else {
+            return Some(Fate::Ends(String::new()));
+        };
+        if !row.is_open() {
+            return Some(Fate::Ends(row.text.clone()));
+        }
+        (standing.text != row.text).then(|| Fate::Tells(Arc::clone(row)))
+    }
+
+    /// An incident that people are told of begins to stand. Its end is found by [`Self::stand`].
+    pub(super) fn stand_incident(&mut self, row: &Arc<IncidentRow>) {
+        self.begin(Standing::of_incident(row));
     }
 
     /// What the alert of `slo` said when it resolved.

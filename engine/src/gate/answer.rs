@@ -59,8 +59,14 @@ pub enum Code {
     RegressionLatency,
     /// Candidate burns the budget on its own, the baseline does not.
     AbsoluteSloBreach,
-    /// Both arms burn: not this revision's fault.
+    /// This revision brings others down: it is worse than the others of its service in an incident that reaches beyond it,
+    /// or calls what fails more than they do.
+    CascadeCause,
+    /// Both arms burn, or the service suffers from another one: not this revision's fault.
     CascadeVictim,
+    /// An incident burns at a service that this one calls or is called by, or at this one, and nothing says that the
+    /// candidate is behind it.
+    NeighborBurning,
     /// Budget is spent; only fixes and rollbacks pass.
     BudgetExhausted,
     /// A page-severity burn alert of the service fires.
@@ -103,6 +109,8 @@ impl Code {
             Self::RegressionErrors => "REGRESSION_ERRORS",
             Self::RegressionLatency => "REGRESSION_LATENCY",
             Self::AbsoluteSloBreach => "ABS_SLO_BREACH",
+            Self::CascadeCause => "CASCADE_CAUSE",
+            Self::NeighborBurning => "NEIGHBOUR_BURNING",
             Self::CascadeVictim => "CASCADE_VICTIM",
             Self::BudgetExhausted => "BUDGET_EXHAUSTED",
             Self::AlertFiring => "ALERT_FIRING",

@@ -4,7 +4,7 @@ use crate::identity::{RevisionId, ServiceId};
 use crate::input::Gap;
 use crate::slo::Ratio;
 use crate::snapshot::{Decision, ServiceRow};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The budget side of one service: what forbids starting and what the absolute test measures against.
@@ -41,6 +41,20 @@ impl Default for BudgetFacts {
     }
 }
 
+/// An open incident that reaches others, as one service's gate sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncidentFacts {
+    /// Its id.
+    pub id: u128,
+    /// Revisions of this service that are proven to be behind it, sorted: worse than the others of the service at the same
+    /// time, or calling the culprit more.
+    pub causes: BTreeSet<RevisionId>,
+    /// Whether the service suffers from another one.
+    pub is_victim: bool,
+    /// What happens, in a line.
+    pub title: String,
+}
+
 /// Everything the gate asks about one service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServiceFacts {
@@ -48,6 +62,8 @@ pub struct ServiceFacts {
     pub row: Arc<ServiceRow>,
     /// Its budget.
     pub budget: BudgetFacts,
+    /// The incident that concerns it most; `None` while none does.
+    pub incident: Option<IncidentFacts>,
 }
 
 /// What the Decider knows at a Tick. A service that is not in the map keeps its last answers.

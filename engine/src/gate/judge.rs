@@ -42,6 +42,8 @@ pub(crate) fn admit(case: &Case<'_>) -> Answer {
     let is_blocking = maturity != Maturity::Prototype;
     let (verdict, code) = if budget.is_exhausted && is_blocking {
         (Verdict::Wait, Code::BudgetExhausted)
+    } else if is_blocking && let Some(code) = incident_code(case.facts) {
+        (Verdict::Wait, code)
     } else if budget.page_alert.is_some() && is_blocking {
         (Verdict::Wait, Code::AlertFiring)
     } else {
@@ -53,7 +55,7 @@ pub(crate) fn admit(case: &Case<'_>) -> Answer {
     answer.baseline = names_of(&case.facts.row, &case.state.default_baseline(case.facts));
     answer.evidence.budget_remaining = budget.remaining;
     answer.evidence.slo.clone_from(&budget.slo);
-    (answer.reasons, answer.counterfactual) = reasons::admission(code, budget, maturity);
+    (answer.reasons, answer.counterfactual) = reasons::admission(code, case.facts, maturity);
     answer.notes = reasons::notes(case, None);
     stamp(&mut answer, case.now);
     answer
@@ -104,6 +106,11 @@ fn verdict(case: &Case<'_>, candidate: &Candidate, told: &Told) -> (Verdict, Cod
         Finding::HaltAbsolute | Finding::BothBurn | Finding::Pass | Finding::NotYet => None,
     };
     let is_prototype = told.maturity == Maturity::Prototype;
+    let incident = case.facts.incident.as_ref();
+    if against.is_none() && incident.is_some_and(|incident| incident.causes.contains(&case.id)) {
+        // Not even a prototype may hurt others.
+        return (Verdict::Halt, Code::CascadeCause);
+    }
     if let Some(code) = against {
         return if is_prototype {
             (Verdict::Proceed, Code::Advisory)
@@ -147,6 +154,9 @@ fn waiting_code(case: &Case<'_>, told: &Told) -> Option<Code> {
         return Some(Code::CascadeVictim);
     }
     let is_blocking = told.maturity != Maturity::Prototype;
+    if is_blocking && let Some(code) = incident_code(case.facts) {
+        return Some(code);
+    }
     if case.facts.budget.page_alert.is_some() && is_blocking {
         return Some(Code::AlertFiring);
     }
@@ -156,6 +166,16 @@ fn waiting_code(case: &Case<'_>, told: &Told) -> Option<Code> {
         _ => false,
     };
     (told.sampling == Sampling::Tail && is_absolute).then_some(Code::TailSampled)
+}
+
+/// What an incident around the service forbids.
+fn incident_code(facts: &ServiceFacts) -> Option<Code> {
+    let incident = facts.incident.as_ref()?;
+    Some(if incident.is_victim {
+        Code::CascadeVictim
+    } else {
+        Code::NeighborBurning
+    })
 }
 
 /// How the arms' spans arrive: the least lag when all that send are late, ns, and the worst sampling.
@@ -299,6 +319,11 @@ fn told(case: &Case<'_>, candidate: &Candidate, arms: &Arms<'_>, rates: &Rates) 
         worst_edge_nanos: candidate.test.worst_edge_nanos(),
         slower: reasons::slower(candidate),
         page_alert: case.facts.budget.page_alert.clone(),
+        incident: case
+            .facts
+            .incident
+            .as_ref()
+            .map(|incident| incident.title.clone()),
         patience_secs: PROTOTYPE_PATIENCE_NANOS
             .saturating_sub(case.now.since(candidate.since))
             .div_ceil(NANOS_PER_SEC),
@@ -317,7 +342,11 @@ const fn arm(units: u64, failed: u64) -> Arm {
 fn need(code: Code, told: &Told) -> Need {
     let minute = Some(60);
     match code {
-        Code::ClockSkew | Code::LateInput | Code::TailSampled | Code::AlertFiring => Need {
+        Code::ClockSkew
+        | Code::LateInput
+        | Code::TailSampled
+        | Code::AlertFiring
+        | Code::NeighborBurning => Need {
             requests: 0,
             seconds: minute.filter(|_| code == Code::ClockSkew),
         },

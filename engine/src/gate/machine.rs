@@ -3,7 +3,7 @@
 use crate::delta::Delta;
 use crate::gate::answer::{Answer, Code, ServiceGate, Verdict};
 use crate::gate::chain::Chain;
-use crate::gate::facts::{BudgetFacts, GateFacts, GateTransition, ServiceFacts};
+use crate::gate::facts::{BudgetFacts, GateFacts, GateTransition, IncidentFacts, ServiceFacts};
 use crate::gate::judge::{self, Case};
 use crate::gate::service::{Recorded, ServiceState};
 use crate::identity::{RevisionId, ServiceId};
@@ -38,6 +38,7 @@ pub struct GateMachine {
 struct Seen {
     policy: ServicePolicy,
     budget: BudgetFacts,
+    incident: Option<IncidentFacts>,
     live: Vec<RevisionId>,
     arrivals: Vec<(bool, Sampling)>,
 }
@@ -52,6 +53,7 @@ impl Seen {
             && was.latency_threshold_nanos == is.latency_threshold_nanos
             && (was.is_implicit, &was.slo) == (is.is_implicit, &is.slo);
         budget
+            && self.incident == facts.incident
             && self.policy == facts.row.policy
             && self.live.iter().copied().eq(live(facts))
             && self.arrivals.iter().copied().eq(arrivals(facts))
@@ -61,6 +63,7 @@ impl Seen {
         Self {
             policy: facts.row.policy.clone(),
             budget: facts.budget.clone(),
+            incident: facts.incident.clone(),
             live: live(facts).collect(),
             arrivals: arrivals(facts).collect(),
         }

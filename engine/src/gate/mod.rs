@@ -28,5 +28,5 @@ pub(crate) mod words;
 
 pub use ask::{Question, ask};
 pub use chain::{ChainError, verify};
-pub use facts::{BudgetFacts, GateFacts, GateTransition, ServiceFacts};
+pub use facts::{BudgetFacts, GateFacts, GateTransition, IncidentFacts, ServiceFacts};
 pub use machine::GateMachine;

@@ -3,7 +3,7 @@
 use crate::doctor::FAN_OUT_LINE;
 use crate::gate::answer::{Arm, Code, Evidence, Need};
 use crate::gate::candidate::Candidate;
-use crate::gate::facts::BudgetFacts;
+use crate::gate::facts::ServiceFacts;
 use crate::gate::judge::{Case, Silence};
 use crate::gate::strata::{CLOSE_SECS, Cell};
 use crate::gate::words::{amount, count, duration, failures, list, millis, percent};
@@ -45,12 +45,18 @@ pub(crate) struct Told {
     /// Units slower than the worst edge (with the margin) and than the edge: candidate, baseline.
     pub(crate) slower: (Arm, Arm),
     pub(crate) page_alert: Option<String>,
+    /// The incident around the service, in a line.
+    pub(crate) incident: Option<String>,
     /// Seconds until a prototype proceeds by policy.
     pub(crate) patience_secs: u64,
     pub(crate) known_good_secs: Option<u64>,
 }
 
 impl Told {
+    fn incident(&self) -> &str {
+        self.incident.as_deref().unwrap_or("it is over")
+    }
+
     fn baseline(&self) -> String {
         if self.baselines.is_empty() {
             "the others".to_owned()
@@ -277,6 +283,29 @@ pub(crate) fn reasons(code: Code, told: &Told, need: Need) -> Vec<String> {
             },
             format!("needs {}", told.needed(need)),
         ],
+        Code::CascadeCause => vec![
+            format!("incident: {}", told.incident()),
+            format!(
+                "{candidate} is behind it: in the same seconds it does worse than {}, or calls what fails more than its share",
+                told.baseline()
+            ),
+            told.side_by_side(),
+        ],
+        Code::NeighborBurning => vec![
+            format!("incident next to {}: {}", told.service, told.incident()),
+            format!(
+                "nothing says that {candidate} is behind it: {}",
+                told.side_by_side()
+            ),
+        ],
+        Code::CascadeVictim if told.incident.is_some() => vec![
+            format!(
+                "{} suffers from another one: {}",
+                told.service,
+                told.incident()
+            ),
+            told.side_by_side(),
+        ],
         Code::CascadeVictim => {
             let mut reasons = vec![
                 format!(
@@ -389,6 +418,14 @@ pub(crate) fn counterfactual(code: Code, told: &Told, need: Need) -> String {
             "would go on once the alert is resolved; would halt if {candidate} failed more than {}",
             told.baseline()
         ),
+        Code::CascadeCause => format!(
+            "would not have halted if {candidate} had done in these seconds what {} did",
+            told.baseline()
+        ),
+        Code::NeighborBurning => format!(
+            "would go on once the incident is over; would halt if {candidate} failed or called more than {}",
+            told.baseline()
+        ),
         Code::CascadeVictim => format!(
             "would halt if {candidate} went on failing after {} recovered",
             told.baseline()
@@ -415,9 +452,10 @@ pub(crate) fn counterfactual(code: Code, told: &Told, need: Need) -> String {
 /// Reasons and counterfactual of `admit`.
 pub(crate) fn admission(
     code: Code,
-    budget: &BudgetFacts,
+    facts: &ServiceFacts,
     maturity: Maturity,
 ) -> (Vec<String>, String) {
+    let budget = &facts.budget;
     let left = match budget.remaining {
         None => format!(
             "no event of `{}` was seen yet: its budget is untouched",
@@ -442,6 +480,11 @@ pub(crate) fn admission(
         .map(|alert| format!("an alert pages: {alert}"));
     let mut reasons = match code {
         Code::AlertFiring => page.clone().into_iter().chain([left]).collect(),
+        Code::CascadeVictim | Code::NeighborBurning => {
+            let incident = facts.incident.as_ref();
+            let incident = incident.map(|incident| format!("incident: {}", incident.title));
+            incident.into_iter().chain([left]).chain(page).collect()
+        }
         _ => [left].into_iter().chain(page).collect::<Vec<String>>(),
     };
     let counterfactual = match code {
@@ -451,6 +494,9 @@ pub(crate) fn admission(
         }
         Code::AlertFiring => {
             "would admit once the alert is resolved; a known-good revision is admitted at once"
+        }
+        Code::CascadeVictim | Code::NeighborBurning => {
+            "would admit once the incident is over; a known-good revision is admitted at once"
         }
         _ if maturity == Maturity::Prototype => "a prototype is always admitted",
         _ => "would wait if the budget were spent or an alert paged",

@@ -1,4 +1,5 @@
 //! Detection, culprits and incidents on simulated systems, through the counts API.
 
 mod cascades;
+mod healthy;
 mod world;

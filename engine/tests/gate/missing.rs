@@ -355,3 +355,47 @@ fn tail_sampled_spans_give_no_absolute_evidence() {
         }
     }
 }
+
+/// Scenario: an open incident reaches beyond its culprit: the candidate is proven behind it, the service is a victim of
+/// another one, or only stands next to it.
+/// Guarantees: Halt CASCADE_CAUSE for the first, Wait for the others, never Halt; `admit` waits, too.
+#[test]
+fn incidents_halt_their_cause_and_hold_the_others() {
+    use engine::gate::IncidentFacts;
+    let mut shop = rollout(200.0, Maturity::Growth);
+    shop.run(20_000);
+    let candidate = shop.arms[1].id();
+    let mut incident = IncidentFacts {
+        id: 1,
+        causes: std::collections::BTreeSet::new(),
+        is_victim: false,
+        title: "payment cannot be reached, 3 services suffer".to_owned(),
+    };
+    shop.incident = Some(incident.clone());
+    shop.run(23_000);
+    let answer = shop.ask("v2");
+    assert_eq!(
+        (answer.verdict, answer.code),
+        (Verdict::Wait, Code::NeighborBurning)
+    );
+    assert_eq!(
+        shop.ask_phase("v2", Phase::Admit).code,
+        Code::NeighborBurning
+    );
+    incident.is_victim = true;
+    shop.incident = Some(incident.clone());
+    shop.run(26_000);
+    let answer = shop.ask("v2");
+    assert_eq!(
+        (answer.verdict, answer.code),
+        (Verdict::Wait, Code::CascadeVictim)
+    );
+    incident.causes.insert(candidate);
+    shop.incident = Some(incident);
+    shop.run(29_000);
+    let answer = shop.ask("v2");
+    assert_eq!(
+        (answer.verdict, answer.code),
+        (Verdict::Halt, Code::CascadeCause)
+    );
+}

@@ -216,6 +216,8 @@ pub(crate) struct Shop {
     pub(crate) routes: u64,
     pub(crate) maturity: Maturity,
     pub(crate) budget: BudgetFacts,
+    /// The incident around it.
+    pub(crate) incident: Option<engine::gate::IncidentFacts>,
     pub(crate) transitions: Vec<GateTransition>,
     pub(crate) is_recovering: bool,
     pub(crate) gaps: Vec<Gap>,
@@ -231,6 +233,7 @@ impl Shop {
             rate,
             routes: 1,
             maturity,
+            incident: None,
             budget: BudgetFacts {
                 slo: "availability".to_owned(),
                 is_implicit: false,
@@ -321,6 +324,7 @@ impl Shop {
         ServiceFacts {
             row: Arc::new(self.row()),
             budget: self.budget.clone(),
+            incident: self.incident.clone(),
         }
     }
 

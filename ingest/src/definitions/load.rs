@@ -29,6 +29,8 @@ pub struct LoadOptions {
     pub endpoints: Vec<String>,
     /// Names of the configured Alertmanagers, in order.
     pub alertmanagers: Vec<String>,
+    /// Wanted time between false alarms of all detectors together, s; 0 = a week. It travels with the definitions.
+    pub false_alarm_secs: u64,
     /// Generation the new definitions get.
     pub generation: u64,
 }
@@ -227,6 +229,7 @@ fn interpret(files: &[(String, Tree)], options: &LoadOptions, report: &Report) -
         endpoints: options.endpoints.clone(),
         alertmanagers: options.alertmanagers.clone(),
         exclusion: options.exclusion.clone(),
+        false_alarm_secs: options.false_alarm_secs,
     }
 }
 

@@ -8,6 +8,7 @@ mod graph;
 mod read;
 mod rollouts;
 mod sql;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -87,6 +88,9 @@ fn documented() -> OpenApiRouter<ApiState> {
         .routes(routes!(rollouts::rollouts))
         .routes(routes!(read::decisions))
         .routes(routes!(read::alerts))
+        .routes(routes!(read::incidents))
+        .routes(routes!(read::incident))
+        .routes(routes!(stream::stream))
         .routes(routes!(read::events, events::post_event))
         .routes(routes!(sql::post_sql))
 }

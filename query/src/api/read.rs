@@ -4,12 +4,13 @@ use super::ApiState;
 use crate::problem::Problem;
 use crate::wire::{
     AlertBody, BudgetBody, BurnRateBody, DecisionBody, DoctorBody, EventBody, GateBody,
-    ServiceBody, SliceBody, SloBody, StatusBody, TrafficBody, hex,
+    IncidentBody, ServiceBody, SliceBody, SloBody, StatusBody, TrafficBody, hex,
 };
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use engine::cascade::row::IncidentRow;
 use engine::gate::answer::{Code, Phase};
 use engine::gate::{Question, ask};
 use engine::identity::ServiceKey;
@@ -275,6 +276,73 @@ pub(super) async fn alerts(
             .map(|row| AlertBody::from(&**row))
             .collect(),
     )
+}
+
+/// Which incidents.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct IncidentFilter {
+    /// `open`, `resolved` or `all` (default).
+    #[serde(default)]
+    state: String,
+    /// A service that is culprit or victim; any when absent.
+    #[serde(default)]
+    service: String,
+    /// 1..=1000, default 100.
+    #[serde(default = "default_limit")]
+    limit: usize,
+}
+
+/// Incidents, newest first; resolved ones for 24 h. Those that became part of others are left out.
+#[utoipa::path(get, path = "/v1/incidents", params(IncidentFilter), responses(
+    (status = 200, body = Vec<IncidentBody>),
+    (status = 400, description = "unknown state or parameter"),
+))]
+pub(super) async fn incidents(
+    State(state): State<ApiState>,
+    Query(filter): Query<IncidentFilter>,
+) -> Result<Json<Vec<IncidentBody>>, Problem> {
+    let wanted = match filter.state.as_str() {
+        "" | "all" => None,
+        "open" => Some(true),
+        "resolved" => Some(false),
+        other => {
+            let detail = format!("state: expected `open`, `resolved` or `all`, got `{other}`");
+            return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+        }
+    };
+    let snapshot = state.snapshot();
+    let is_wanted = |row: &&Arc<IncidentRow>| {
+        let names = row.culprits.iter().map(|one| &one.who).chain(&row.victims);
+        let mut names = names.map(|who| &who.service.name);
+        row.merged_into.is_none()
+            && wanted.is_none_or(|open| row.is_open() == open)
+            && (filter.service.is_empty() || names.any(|name| *name == filter.service))
+    };
+    let rows = snapshot.incidents.iter().filter(is_wanted);
+    Ok(Json(
+        rows.take(filter.limit)
+            .map(|row| IncidentBody::from(&**row))
+            .collect(),
+    ))
+}
+
+/// One incident, also one that became part of another.
+#[utoipa::path(get, path = "/v1/incidents/{id}", params(("id" = String, Path, description = "32 hex digits")), responses(
+    (status = 200, body = IncidentBody),
+    (status = 404, description = "no such incident"),
+))]
+pub(super) async fn incident(
+    State(state): State<ApiState>,
+    Path(id): Path<String>,
+) -> Result<Json<IncidentBody>, Problem> {
+    let snapshot = state.snapshot();
+    let id = u128::from_str_radix(&id, 16).ok();
+    let found = snapshot.incidents.iter().find(|row| Some(row.id) == id);
+    found
+        .map(|row| Json(IncidentBody::from(&**row)))
+        .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "no such incident"))
 }
 
 /// What happened, newest first.

@@ -6,6 +6,7 @@
 mod doctor;
 mod gate;
 mod graph;
+mod incident;
 mod rollout;
 mod service;
 mod slo;
@@ -18,6 +19,10 @@ pub use gate::{ArmBody, DecisionBody, EvidenceBody, GateBody, NeedBody, ProcessB
 pub use graph::{
     BlastBody, EdgeBody, GraphBody, LedgerBody, NodeBody, ReachBody, RevisionEdgeBody, SideBody,
     SpanOfTimeBody, UNKNOWN,
+};
+pub use incident::{
+    ChangeBody, ForecastBody, HitBody, IncidentBody, IncidentEvidenceBody, OnsetBody, StormBody,
+    SuspectBody, WhoBody,
 };
 pub use rollout::{ArgoBody, ArgoGateBody, HandBody, RolloutBody, RolloutsBody};
 pub use service::{
