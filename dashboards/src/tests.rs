@@ -112,7 +112,7 @@ async fn every_page_is_reachable_inert_and_well_formed() {
         waiting.extend(links(&html));
     }
     let own = snapshot.services.len() + snapshot.slos.len() + snapshot.decisions.len();
-    let pages = own + snapshot.graph.nodes.len() + 11;
+    let pages = own + snapshot.graph.nodes.len() + 12;
     assert_eq!(seen.len(), pages, "{seen:?}");
 }
 

@@ -292,7 +292,8 @@ impl Http {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         head.push_str("\r\n");
-        self.send([head.as_bytes(), body].concat()).await;
+        // Who refuses by the announced length may answer and hang up before the last byte is sent: the answer is there.
+        let _is_heard_to_the_end = self.try_send([head.as_bytes(), body].concat()).await;
         self.answer().await
     }
 }
