@@ -96,7 +96,7 @@ impl Seen {
         for row in snapshot.incidents.iter().rev() {
             let known = self.incidents.get(&row.id);
             let is_new = known.is_none_or(|known| !Arc::ptr_eq(known, row) && known != row);
-            if is_new && !(is_first && !row.is_open()) {
+            if is_new && (!is_first || row.is_open()) {
                 events.extend(event("incident", &IncidentBody::from(&**row)));
             }
             self.incidents.insert(row.id, Arc::clone(row));
