@@ -6,7 +6,6 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use query::wire::{BlastBody, EdgeBody, GraphBody, ReachBody};
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 /// `-o` of `graph`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -208,24 +207,21 @@ fn dot(graph: &GraphBody) -> String {
             "service" => "box",
             _ => "ellipse",
         };
-        // Writing to a string cannot fail.
-        let _ = writeln!(
-            text,
-            "  {} [label={}, shape={shape}];",
+        text.push_str(&format!(
+            "  {} [label={}, shape={shape}];\n",
             quoted(&node.id),
             quoted(&node.name)
-        );
+        ));
     }
     for edge in &graph.edges {
         let label = format!("{} requests, {} failed", edge.requests, edge.failed);
         let color = if edge.failed > 0 { ", color=red" } else { "" };
-        let _ = writeln!(
-            text,
-            "  {} -> {} [label={}{color}];",
+        text.push_str(&format!(
+            "  {} -> {} [label={}{color}];\n",
             quoted(&edge.source),
             quoted(&edge.target),
             quoted(&label)
-        );
+        ));
     }
     text.push('}');
     text
