@@ -151,7 +151,7 @@ pub(crate) async fn start(config: &Config) -> Result<Running> {
         }
     });
 
-    let hand = start_hand(config, &control_in, &stop, &mut tasks)?;
+    let hand = start_hand(config, &control_in, &stop, &mut tasks).await?;
     let state = ApiState {
         snapshot: Arc::clone(&published.snapshot),
         control: control_in,
@@ -333,14 +333,43 @@ fn receive_samples(stats: &ReceiveStats) -> Vec<Sample> {
 }
 
 /// Starts watching the cluster and executing what is to be done there; `None` when no cluster is watched.
-fn start_hand(
+#[cfg(feature = "kubernetes")]
+async fn start_hand(
+    config: &Config,
+    control: &mpsc::Sender<Input>,
+    stop: &CancellationToken,
+    tasks: &mut JoinSet<()>,
+) -> Result<Option<mpsc::Sender<Effect>>> {
+    let asked = &config.kubernetes;
+    if !asked.watch {
+        return Ok(None);
+    }
+    let text = |text: &Option<config::Text>| text.as_ref().map(|text| text.0.clone());
+    let data_dir = config.data_dir.as_ref();
+    let hand = alerts::kubernetes::Hand::new(alerts::kubernetes::Settings {
+        kubeconfig: asked.kubeconfig.clone(),
+        namespace: text(&asked.namespace),
+        selector: text(&asked.selector),
+        environment: text(&asked.environment).unwrap_or_default(),
+        max_level: asked.max_level.0,
+        actions_log: data_dir.map(|folder| folder.join("actions.log")),
+    });
+    let hand = hand.await.context("the cluster cannot be watched")?;
+    let (effects_in, effects) = mpsc::channel(EFFECTS_WAITING);
+    tasks.spawn(hand.run(effects, control.clone(), clock::now, stop.clone()));
+    Ok(Some(effects_in))
+}
+
+/// The same without support for clusters: asked for, it is a mistake.
+#[cfg(not(feature = "kubernetes"))]
+async fn start_hand(
     config: &Config,
     _: &mpsc::Sender<Input>,
     _: &CancellationToken,
     _: &mut JoinSet<()>,
 ) -> Result<Option<mpsc::Sender<Effect>>> {
     if config.kubernetes.watch {
-        bail!("kubernetes.watch: this build cannot watch a cluster");
+        bail!("kubernetes.watch: this binary was built without the feature `kubernetes`");
     }
     Ok(None)
 }

@@ -3,7 +3,8 @@
 //! - **In / out**: [`engine::input::Effect`] and [`engine::standing::Standings`] in; HTTP requests and
 //!   [`engine::input::EffectDone`] out.
 //! - **Does not know**: why; an effect holds everything and a standing row says where it is shown. Executors make no choices.
-//! - **Owns**: one task and one bounded queue per webhook, one task per address of an Alertmanager; nothing durable: the
+//! - **Owns**: one task and one bounded queue per webhook, one task per address of an Alertmanager; nothing durable (but the
+//!   cluster's `actions.log`): the
 //!   engine's outbox and what stands are in its checkpoint. After a restart undelivered effects come again, with the same
 //!   `webhook-id`, and everything that stands is shown at once.
 //! - **Limits**: [`QUEUE_MAX`] waiting messages a webhook (more are given up and listed), [`AT_ONCE`] requests
@@ -12,6 +13,8 @@
 //! - **Read next**: [`outbox`], [`schedule`], [`payload`], [`alertmanager`].
 
 pub mod alertmanager;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 pub mod outbox;
 pub mod payload;
 pub mod request;

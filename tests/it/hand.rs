@@ -87,3 +87,85 @@ fn disarming_survives_a_kill() {
         "{events}"
     );
 }
+
+/// Every document of a manifest of `deploy/kubernetes`.
+fn manifest(name: &str) -> Vec<Value> {
+    let path = format!("{}/deploy/kubernetes/{name}", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).unwrap();
+    let documents = text.split("\n---\n");
+    documents
+        .map(|one| serde_saphyr::from_str(one).unwrap())
+        .collect()
+}
+
+/// Scenario: the roles of `deploy/kubernetes`, level by level.
+/// Guarantees: each level has what the one below has; only `act` may patch, and only what it patches; none may write else.
+#[test]
+fn a_level_needs_no_more_than_its_role() {
+    let roles = manifest("rbac.yaml");
+    let granted = |level: &str| {
+        let name = format!("tidegate-{level}");
+        let role = roles
+            .iter()
+            .find(|role| role["metadata"]["name"] == name.as_str())
+            .unwrap();
+        let mut all = std::collections::BTreeSet::new();
+        for rule in role["rules"].as_array().unwrap() {
+            for resource in rule["resources"].as_array().unwrap() {
+                for verb in rule["verbs"].as_array().unwrap() {
+                    let _ = all.insert(format!(
+                        "{} {}",
+                        verb.as_str().unwrap(),
+                        resource.as_str().unwrap()
+                    ));
+                }
+            }
+        }
+        all
+    };
+    let [observe, advise, gate, act] = ["observe", "advise", "gate", "act"].map(granted);
+    assert!(observe.is_subset(&advise) && advise == gate && gate.is_subset(&act));
+    let writes = |of: &std::collections::BTreeSet<String>| -> Vec<String> {
+        let reads = ["get ", "list ", "watch "];
+        of.iter()
+            .filter(|one| !reads.iter().any(|verb| one.starts_with(verb)))
+            .cloned()
+            .collect()
+    };
+    assert!(writes(&observe).is_empty());
+    assert_eq!(writes(&gate), ["create events"]);
+    assert_eq!(
+        writes(&act),
+        [
+            "create events",
+            "patch deployments",
+            "patch rollouts",
+            "patch rollouts/status"
+        ]
+    );
+}
+
+/// Scenario: the manifest's environment beside the settings that there are.
+/// Guarantees: the program takes every one of them.
+#[test]
+fn the_manifest_speaks_of_real_settings() {
+    let documents = manifest("tidegate.yaml");
+    let deployment = documents
+        .iter()
+        .find(|one| one["kind"] == "Deployment")
+        .unwrap();
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    let mut known = std::collections::BTreeMap::new();
+    for variable in container["env"].as_array().unwrap() {
+        let _ = known.insert(
+            variable["name"].as_str().unwrap(),
+            variable["value"].as_str().unwrap(),
+        );
+    }
+    assert_eq!(known["TIDEGATE_KUBERNETES_MAX_LEVEL"], "observe");
+    // Without the cluster around it; what is checked is that the settings are read.
+    let _ = known.insert("TIDEGATE_KUBERNETES_WATCH", "false");
+    let environment: Vec<(&str, &str)> = known.into_iter().collect();
+    let server = Server::start_with(&[], &environment);
+    let _ = server.wait("/v1/status", |status| status["state"] == "ready");
+}

@@ -1,6 +1,6 @@
 //! The lanes of DESIGN 17. Within a lane a skip is a failure: what a lane needs it installs or names.
 //!
-//! Every lane of the whole workspace has the feature `sql`, so that DataFusion is compiled once for all of them.
+//! Every lane of the whole workspace has the features `sql` and `kubernetes`, so that DataFusion and kube are compiled once for all of them.
 
 use crate::peers;
 use crate::run::{cargo, root, run};
@@ -74,7 +74,7 @@ pub(crate) fn test(lanes: &Lanes) -> Result<()> {
         "test",
         "--workspace",
         "--features",
-        "sql",
+        "sql,kubernetes",
         "--locked",
         "--no-fail-fast",
     ]);
@@ -106,7 +106,7 @@ fn corpus() -> Result<()> {
         "--workspace",
         "--locked",
         "--features",
-        "sql,corpus",
+        "sql,kubernetes,corpus",
         "--test",
         "corpus",
         "--test",
@@ -131,9 +131,9 @@ pub(crate) fn peers_alone(arguments: &[String]) -> Result<()> {
 fn peers(which: Peers, names: &[String]) -> Result<()> {
     let is_all = which == Peers::All;
     let features = if is_all {
-        "sql,peers,peers-all"
+        "sql,kubernetes,peers,peers-all"
     } else {
-        "sql,peers"
+        "sql,kubernetes,peers"
     };
     let mut command = cargo(&[
         "test",
@@ -155,7 +155,13 @@ fn peers(which: Peers, names: &[String]) -> Result<()> {
 /// Formatting, clippy, documentation.
 pub(crate) fn lint() -> Result<()> {
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
-    let mut shipped = cargo(&["clippy", "--workspace", "--locked", "--features", "sql"]);
+    let mut shipped = cargo(&[
+        "clippy",
+        "--workspace",
+        "--locked",
+        "--features",
+        "sql,kubernetes",
+    ]);
     run(shipped.args(["--", "-D", "warnings"]))?;
     // What the demo is built of.
     let mut without = cargo(&["clippy", "--workspace", "--locked"]);
@@ -166,7 +172,7 @@ pub(crate) fn lint() -> Result<()> {
         "--workspace",
         "--all-targets",
         "--features",
-        "sql,corpus,peers,peers-all",
+        "sql,kubernetes,corpus,peers,peers-all",
         "--locked",
         "--",
         "-D",
@@ -175,7 +181,7 @@ pub(crate) fn lint() -> Result<()> {
         "clippy::unwrap_used",
     ]))?;
     let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
-    doc.args(["--features", "sql"]);
+    doc.args(["--features", "sql,kubernetes"]);
     run(doc.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
