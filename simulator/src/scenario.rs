@@ -140,6 +140,7 @@ fn in_words(fault: Fault) -> String {
         Fault::None => "is fine".to_owned(),
         Fault::Errors(ratio) => format!("fails {:.0} % of its requests", ratio * 100.0),
         Fault::Slow(times) => format!("takes {times:.0} times as long"),
+        Fault::Calls(times) => format!("makes each call {times} times"),
     }
 }
 
@@ -200,7 +201,7 @@ fn release(topology: &Topology, name: &str, fault: Fault, version: Option<String
         format!("v{}", number + 1)
     };
     let failing_share = match fault {
-        Fault::None => None,
+        Fault::None | Fault::Calls(_) => None,
         Fault::Errors(ratio) => Some(ratio),
         Fault::Slow(_) => Some(0.8),
     };

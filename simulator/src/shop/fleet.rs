@@ -19,6 +19,23 @@ pub enum Fault {
     Errors(f64),
     /// Its own work takes this many times longer.
     Slow(f64),
+    /// It makes each of its calls this many times, and waits for the first alone: it answers as well and as fast as before.
+    Calls(u8),
+}
+
+/// What somebody else, such as a cluster, says runs of a service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Running {
+    /// `service.version`.
+    pub version: String,
+    /// `k8s.pod.label.pod-template-hash`; one revision a hash.
+    pub template_hash: String,
+    /// `k8s.pod.name`s; without one it takes no traffic.
+    pub pods: Vec<String>,
+    /// Its share of the traffic, in any unit.
+    pub share: u32,
+    /// What is wrong with it.
+    pub fault: Fault,
 }
 
 /// One running process.
@@ -43,6 +60,8 @@ pub(crate) struct Revision {
     pub(crate) share: u32,
     pub(crate) fault: Fault,
     pub(crate) pods: Vec<PodIndex>,
+    /// Whoever says what runs does not name it any more.
+    pub(crate) is_ended: bool,
 }
 
 /// All revisions and pods. Pods are only ever added: a revision without traffic keeps its idle pods.
@@ -97,6 +116,7 @@ impl Fleet {
             share: 0,
             fault,
             pods: (first..self.pods.len()).collect(),
+            is_ended: false,
         });
     }
 
@@ -123,6 +143,67 @@ impl Fleet {
         }
     }
 
+    /// From now on exactly `running` takes the traffic of `service`. Pods are known by their names.
+    pub(crate) fn run(&mut self, service: ServiceIndex, running: Vec<Running>, salt: u64) {
+        for revision in &mut self.revisions[service] {
+            revision.share = 0;
+            revision.is_ended = true;
+        }
+        for one in running.into_iter().filter(|one| !one.pods.is_empty()) {
+            let pods = one
+                .pods
+                .iter()
+                .map(|name| self.pod_called(service, name, &one, salt));
+            let pods = pods.collect();
+            let known = self.revisions[service].iter().position(|known| {
+                let first = known.pods.first().map(|pod| &self.pods[*pod]);
+                first.is_some_and(|pod| pod.template_hash == one.template_hash)
+            });
+            let revision = Revision {
+                version: one.version,
+                share: one.share,
+                fault: one.fault,
+                pods,
+                is_ended: false,
+            };
+            match known {
+                Some(index) => self.revisions[service][index] = revision,
+                None => self.revisions[service].push(revision),
+            }
+        }
+    }
+
+    fn pod_called(
+        &mut self,
+        service: ServiceIndex,
+        name: &str,
+        of: &Running,
+        salt: u64,
+    ) -> PodIndex {
+        let known = self.pods.iter().position(|pod| pod.name == name);
+        known.unwrap_or_else(|| {
+            self.pods.push(Pod {
+                service,
+                version: of.version.clone(),
+                template_hash: of.template_hash.clone(),
+                name: name.to_owned(),
+                instance_id: instance_id(mix(salt ^ mix_text(name))),
+            });
+            self.pods.len() - 1
+        })
+    }
+
+    /// Whether a pod still is one of its service.
+    pub(crate) fn is_running(&self, pod: PodIndex) -> bool {
+        let mut revisions = self.revisions[self.pods[pod].service].iter();
+        revisions.any(|one| !one.is_ended && one.pods.contains(&pod))
+    }
+
+    /// Whether any revision of `service` takes traffic.
+    pub(crate) fn serves(&self, service: ServiceIndex) -> bool {
+        self.revisions[service].iter().any(|one| one.share > 0)
+    }
+
     /// Routes one request: a revision by share, then one of its pods.
     pub(crate) fn route(&self, service: ServiceIndex, random: &mut Random) -> (usize, PodIndex) {
         let revisions = &self.revisions[service];
@@ -142,22 +223,27 @@ fn pod(
 ) -> Pod {
     let template_hash = kubernetes_suffix(revision, 10);
     let own = mix(revision ^ mix(salt ^ ordinal as u64));
-    let wide = (u128::from(own) << 64) | u128::from(mix(own));
-    let hex = format!("{wide:032x}");
     Pod {
         service,
         version: version.to_owned(),
         name: format!("{name}-{template_hash}-{}", kubernetes_suffix(own, 5)),
         template_hash,
-        instance_id: format!(
-            "{}-{}-4{}-8{}-{}",
-            &hex[..8],
-            &hex[8..12],
-            &hex[13..16],
-            &hex[17..20],
-            &hex[20..]
-        ),
+        instance_id: instance_id(own),
     }
+}
+
+/// A UUID.
+fn instance_id(own: u64) -> String {
+    let wide = (u128::from(own) << 64) | u128::from(mix(own));
+    let hex = format!("{wide:032x}");
+    format!(
+        "{}-{}-4{}-8{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[13..16],
+        &hex[17..20],
+        &hex[20..]
+    )
 }
 
 /// The alphabet of Kubernetes' generated names: no vowels, so no words.

@@ -9,7 +9,7 @@ mod requests;
 #[cfg(test)]
 mod tests;
 
-pub use fleet::{Fault, Pod, PodIndex, WHOLE};
+pub use fleet::{Fault, Pod, PodIndex, Running, WHOLE};
 
 use crate::random::Random;
 use crate::span::{Outcome, Role, Shape, Span};
@@ -55,6 +55,21 @@ pub enum Change {
         /// True: connections are refused.
         is_down: bool,
     },
+    /// Somebody else, such as a cluster, says what runs: exactly this takes the service's traffic. Without any pod nobody
+    /// listens.
+    Runs {
+        /// Service.
+        service: ServiceIndex,
+        /// Its revisions.
+        running: Vec<Running>,
+    },
+    /// A service fails what comes beyond so many requests a second.
+    Capacity {
+        /// Service.
+        service: ServiceIndex,
+        /// Requests per second, above 0.
+        per_second: f64,
+    },
     /// Shoppers come at another rate.
     Rate {
         /// Requests per second, above 0.
@@ -73,6 +88,36 @@ enum Event {
     Probe(PodIndex),
 }
 
+/// What a service can do in a second: a token a request.
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    per_second: f64,
+    tokens: f64,
+    filled: u64,
+}
+
+impl Bucket {
+    fn new(per_second: f64, now: u64) -> Self {
+        Self {
+            per_second,
+            tokens: per_second / 4.0,
+            filled: now,
+        }
+    }
+
+    /// Whether there is room for one more request. It holds a quarter of a second's.
+    fn take(&mut self, now: u64) -> bool {
+        let gained = now.saturating_sub(self.filled) as f64 / 1e9 * self.per_second;
+        self.tokens = (self.tokens + gained).min(self.per_second / 4.0);
+        self.filled = now;
+        let has_room = self.tokens >= 1.0;
+        if has_room {
+            self.tokens -= 1.0;
+        }
+        has_room
+    }
+}
+
 /// The machine.
 #[derive(Debug)]
 pub struct Shop {
@@ -82,6 +127,7 @@ pub struct Shop {
     now: u64,
     rate: f64,
     is_down: Vec<bool>,
+    buckets: Vec<Option<Bucket>>,
     random: Random,
     ids: Random,
     queue: BinaryHeap<Reverse<(u64, u64, Event)>>,
@@ -101,6 +147,7 @@ impl Shop {
         let fleet = Fleet::new(&topology, salt);
         let mut shop = Self {
             is_down: vec![false; topology.services.len()],
+            buckets: vec![None; topology.services.len()],
             random: Random::new(seed, "shop"),
             ids: Random::new(salt, "ids"),
             queue: BinaryHeap::new(),
@@ -180,7 +227,17 @@ impl Shop {
                 version,
                 basis_points,
             } => self.fleet.set_share(service, &version, basis_points),
+            Change::Runs { service, running } => {
+                let first = self.fleet.pods.len();
+                self.fleet.run(service, running, self.salt);
+                self.is_down[service] = !self.fleet.serves(service);
+                (first..self.fleet.pods.len()).for_each(|pod| self.first_probe(pod));
+            }
             Change::Down { service, is_down } => self.is_down[service] = is_down,
+            Change::Capacity {
+                service,
+                per_second,
+            } => self.buckets[service] = Some(Bucket::new(per_second, self.now)),
             Change::Rate { per_second } => self.rate = per_second,
         }
     }
@@ -210,7 +267,7 @@ impl Shop {
     fn probe(&mut self, pod: PodIndex, out: &mut Vec<(PodIndex, Span)>) {
         self.schedule(HEALTH_CHECK_NANOS, Event::Probe(pod));
         let service = self.fleet.pods[pod].service;
-        if self.is_down[service] {
+        if self.is_down[service] || !self.fleet.is_running(pod) {
             return;
         }
         self.truth.health_checks += 1;

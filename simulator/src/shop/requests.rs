@@ -8,6 +8,8 @@ use crate::topology::{Call, ServiceIndex};
 const NETWORK_NANOS: f64 = 250_000.0;
 /// Wait before a caller tries again.
 const RETRY_NANOS: f64 = 10_000_000.0;
+/// Mean delay of a call that nobody waits for.
+const ASIDE_NANOS: f64 = 200_000_000.0;
 
 /// A request in work. Slots are reused; a frame lives from its creation to its finish.
 #[derive(Debug, Clone)]
@@ -32,6 +34,8 @@ pub(super) struct Frame {
     attempt: u8,
     call_span: u64,
     call_start: u64,
+    /// It only waits for one call that nobody needs, on behalf of the request that it was copied from.
+    is_aside: bool,
 }
 
 impl Shop {
@@ -80,7 +84,12 @@ impl Shop {
             attempt: 0,
             call_span: 0,
             call_start: 0,
+            is_aside: false,
         };
+        self.store(frame)
+    }
+
+    fn store(&mut self, frame: Frame) -> usize {
         match self.free.pop() {
             Some(slot) => {
                 self.frames[slot] = frame;
@@ -102,12 +111,18 @@ impl Shop {
             Fault::None => (operation.error_ratio, 1.0),
             Fault::Errors(ratio) => (ratio.max(operation.error_ratio), 1.0),
             Fault::Slow(times) => (operation.error_ratio, times),
+            Fault::Calls(_) => (operation.error_ratio, 1.0),
         };
+        let service = frame.service;
+        let now = self.now;
+        let is_full = self.buckets[service]
+            .as_mut()
+            .is_some_and(|bucket| !bucket.take(now));
         let work = self
             .random
             .log_normal(operation.work_nanos, operation.sigma)
             * slower;
-        let outcome = if self.random.chance(errors) {
+        let outcome = if self.random.chance(errors) || is_full {
             Outcome::Internal
         } else if self.random.chance(operation.not_found_ratio) {
             Outcome::NotFound
@@ -130,11 +145,28 @@ impl Shop {
             };
             if self.random.chance(probability) {
                 self.frames[index].attempt = 0;
+                self.call_aside(index);
                 return self.call(index);
             }
             self.frames[index].next_call += 1;
         }
         self.finish(index, out);
+    }
+
+    /// What a revision that calls too often adds to the pending call: the same, some time later, without waiting for it.
+    fn call_aside(&mut self, index: usize) {
+        let frame = self.frames[index].clone();
+        let fault = self.fleet.revisions[frame.service][frame.revision].fault;
+        let Fault::Calls(times) = fault else { return };
+        for _ in 1..times {
+            let aside = Frame {
+                is_aside: true,
+                ..frame.clone()
+            };
+            let slot = self.store(aside);
+            let delay = self.random.exponential(ASIDE_NANOS) as u64;
+            self.schedule(delay, Event::Call(slot));
+        }
     }
 
     /// Sends the pending call (again).
@@ -187,6 +219,10 @@ impl Shop {
             return;
         };
         self.emit(&frame, Role::Client(frame.next_call as u8), outcome, out);
+        if frame.is_aside {
+            self.free.push(index);
+            return;
+        }
         if outcome.is_failed() && frame.attempt + 1 < call.attempts {
             self.frames[index].attempt += 1;
             let backoff = self.random.exponential(RETRY_NANOS) as u64;

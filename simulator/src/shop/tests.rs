@@ -217,3 +217,82 @@ fn a_slow_revision_is_slow_and_only_it() {
     assert!(slow("v6") > 0.9, "{}", slow("v6"));
     assert!(slow("v5") < 0.01, "{}", slow("v5"));
 }
+
+/// Scenario: a cluster says what runs of checkout: two templates, then one of them with another pod, then nothing.
+/// Guarantees: traffic goes to exactly the named pods; what is not named takes none and sends no probe; without any pod
+/// callers are refused.
+#[test]
+fn what_runs_can_be_said_by_somebody_else() {
+    let topology = Topology::shop();
+    let checkout = topology.find("checkout").unwrap();
+    let mut shop = Shop::new(topology, 1, 0, 100.0);
+    let one = |hash: &str, pods: &[&str]| Running {
+        version: "v".to_owned(),
+        template_hash: hash.to_owned(),
+        pods: pods.iter().map(|name| (*name).to_owned()).collect(),
+        share: pods.len() as u32,
+        fault: Fault::None,
+    };
+    let mut seconds = 0;
+    let mut senders = |shop: &mut Shop, running: Vec<Running>| {
+        shop.change(Change::Runs {
+            service: checkout,
+            running,
+        });
+        // What was under way ends first.
+        let mut spans = Vec::new();
+        shop.advance((seconds + 2) * 1_000_000_000, &mut spans);
+        spans.clear();
+        seconds += 12;
+        shop.advance(seconds * 1_000_000_000, &mut spans);
+        let pods = spans.iter().map(|(pod, _)| &shop.pods()[*pod]);
+        let names = pods
+            .filter(|pod| pod.service == checkout)
+            .map(|pod| pod.name.clone());
+        names.collect::<std::collections::BTreeSet<String>>()
+    };
+    let both = vec![one("a", &["a-1", "a-2"]), one("b", &["b-1"])];
+    let all = senders(&mut shop, both);
+    assert_eq!(all.into_iter().collect::<Vec<_>>(), ["a-1", "a-2", "b-1"]);
+    let left = senders(&mut shop, vec![one("a", &["a-2", "a-3"])]);
+    assert_eq!(left.into_iter().collect::<Vec<_>>(), ["a-2", "a-3"]);
+    assert!(senders(&mut shop, Vec::new()).is_empty());
+}
+
+/// Scenario: a release calls each of its callees four times; inventory takes less than that.
+/// Guarantees: inventory is asked more often, and what is too much fails there.
+#[test]
+fn too_many_calls_fail_in_the_callee() {
+    let topology = Topology::shop();
+    let (checkout, inventory) = (
+        topology.find("checkout").unwrap(),
+        topology.find("inventory").unwrap(),
+    );
+    let capacity = topology.traffic(inventory) * 100.0 * 1.3;
+    let failures = |fault: Fault| {
+        let mut shop = Shop::new(topology.clone(), 1, 0, 100.0);
+        shop.change(Change::Capacity {
+            service: inventory,
+            per_second: capacity,
+        });
+        shop.change(Change::Deploy {
+            service: checkout,
+            version: "v1".to_owned(),
+            pods: 1,
+            fault,
+        });
+        let mut spans = Vec::new();
+        shop.advance(20_000_000_000, &mut spans);
+        let served = spans.iter().map(|(_, span)| span.shape);
+        let served = served.filter(|one| one.service == inventory && one.role == Role::Server);
+        let (all, failed) = served.fold((0_u64, 0_u64), |(all, failed), one| {
+            (all + 1, failed + u64::from(one.outcome.is_failed()))
+        });
+        (all, failed)
+    };
+    let (usual, fine) = failures(Fault::None);
+    let (more, failed) = failures(Fault::Calls(4));
+    assert!(fine * 50 < usual, "{fine} of {usual}");
+    assert!(more * 2 > usual * 3, "{more}, {usual}");
+    assert!(failed * 10 > more, "{failed} of {more}");
+}
