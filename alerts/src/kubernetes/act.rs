@@ -207,11 +207,13 @@ impl Executor {
 fn refused(answer: &Answer) -> Attempt {
     let words = answer.words();
     match answer.status {
-        404 | 410 => Attempt::Refused(Refusal::Gone, words),
-        // A test in the patch failed, or somebody else wrote at the same time.
-        409 | 422 => Attempt::Refused(Refusal::Moved, words),
+        404 => Attempt::Refused(Refusal::Gone, words),
+        // A test in the patch failed.
+        422 => Attempt::Refused(Refusal::Moved, words),
         401 | 403 => Attempt::Refused(Refusal::Forbidden, words),
-        408 | 429 | 500..=599 => Attempt::Again(answer.retry_after, words),
+        // 409: somebody else wrote at the same time, perhaps only the status: the patch itself tests what must not have changed.
+        // 410 speaks of a version, not of the object.
+        408..=410 | 429 | 500..=599 => Attempt::Again(answer.retry_after, words),
         _ => Attempt::Refused(Refusal::Failed, words),
     }
 }

@@ -313,11 +313,13 @@ async fn an_action_is_done_once() {
     }
 }
 
-/// Scenario: the API server answers 429, 500 and 503, says nothing, or breaks off after it has done what was asked.
+/// Scenario: the API server answers 409, 410, 429, 500 and 503, says nothing, or breaks off after it has done what was asked.
 /// Guarantees: it is done in the end, once.
 #[tokio::test]
 async fn trouble_is_waited_out_and_nothing_is_done_twice() {
     for fault in [
+        Fault::Status(409, None),
+        Fault::Status(410, None),
         Fault::Status(429, Some(1)),
         Fault::Status(500, None),
         Fault::Status(503, None),
@@ -332,7 +334,7 @@ async fn trouble_is_waited_out_and_nothing_is_done_twice() {
     }
 }
 
-/// Scenario: the object has another template, another spec, another uid, is no more; the permission is taken away; a 409.
+/// Scenario: the object has another template, another spec, another uid, is no more; the permission is taken away.
 /// Guarantees: nothing is changed, one attempt, and the reason that the plan needs.
 #[tokio::test]
 async fn what_does_not_fit_is_refused_at_once() {
@@ -365,14 +367,6 @@ async fn what_does_not_fit_is_refused_at_once() {
             "{done:?}"
         );
     }
-    rig.api
-        .store()
-        .patch_faults
-        .push_back(Fault::Status(409, None));
-    assert_eq!(
-        rig.execute(10, &pause()).await.refusal,
-        Some(Refusal::Moved)
-    );
     rig.api.store().is_permitted = false;
     assert_eq!(
         rig.execute(11, &abort()).await.refusal,
