@@ -10,7 +10,7 @@ use std::sync::Arc;
 impl Decider {
     /// Workloads are bound to revisions, and the gate hears how their rollouts go.
     pub(super) fn bind_rollouts(&mut self) {
-        for report in self.hand.bind(&self.registry) {
+        for report in self.hand.bind(&self.registry, &self.gate) {
             let Some(key) = self.registry.services().get(&report.service) else {
                 continue;
             };

@@ -1,6 +1,7 @@
 //! Binding: which revision of which service a workload's newest template is in telemetry, and what the gate is told of it.
 
 use super::{Hand, Phase, Told, Workload};
+use crate::gate::GateMachine;
 use crate::hand::seen::TemplateSeen;
 use crate::identity::{RevisionId, RevisionSource, ServiceId};
 use crate::input::RolloutChange;
@@ -21,7 +22,7 @@ pub(crate) struct Report {
 
 impl Hand {
     /// Binds what is not bound, and says what the gate must hear. O(workloads); O(services) more when one is unbound.
-    pub(crate) fn bind(&mut self, registry: &Registry) -> Vec<Report> {
+    pub(crate) fn bind(&mut self, registry: &Registry, gate: &GateMachine) -> Vec<Report> {
         let mut by_name: Option<BTreeMap<&str, Vec<ServiceId>>> = None;
         let mut reports = Vec::new();
         for workload in self.workloads.values_mut() {
@@ -33,7 +34,7 @@ impl Hand {
                 let services = by_name.get_or_insert_with(|| names(registry));
                 workload.bind(registry, services);
             }
-            workload.tell(registry, &mut reports);
+            workload.tell(registry, gate, &mut reports);
         }
         reports
     }
@@ -129,7 +130,7 @@ impl Workload {
     }
 
     /// Tells the gate what changed since it was told last.
-    fn tell(&mut self, registry: &Registry, reports: &mut Vec<Report>) {
+    fn tell(&mut self, registry: &Registry, gate: &GateMachine, reports: &mut Vec<Report>) {
         let Some((service, revision)) = self.bound else {
             return;
         };
@@ -147,7 +148,9 @@ impl Workload {
             };
         }
         let mut changes = Vec::new();
-        let is_on_trial = self.seen.current != self.seen.stable && self.seen.phase != Phase::Stable;
+        let is_on_trial = self.seen.current != self.seen.stable
+            && self.seen.phase != Phase::Stable
+            && !self.is_way_back(registry, gate, service, revision);
         if is_on_trial && !self.told.is_started && self.seen.phase.is_under_way() {
             self.told.is_started = true;
             self.told.is_finished = false;
@@ -178,6 +181,26 @@ impl Workload {
             object: object.clone(),
             change,
         }));
+    }
+
+    /// Whether the newest template is an older revision that takes the place of a halted one: that is no rollout to be judged,
+    /// least of all by what it is to end.
+    fn is_way_back(
+        &self,
+        registry: &Registry,
+        gate: &GateMachine,
+        service: ServiceId,
+        revision: RevisionId,
+    ) -> bool {
+        let replaced = self.seen.template(&self.seen.stable);
+        let replaced = replaced.and_then(|one| named(registry, service, one));
+        let first_seen = |id: RevisionId| {
+            let state = registry.services().get(&service)?.revisions.get(&id)?;
+            Some(state.first_seen)
+        };
+        replaced.is_some_and(|(id, _)| {
+            gate.is_latched(service, id) && first_seen(revision) < first_seen(id)
+        })
     }
 
     /// A rollout that ended. A Deployment that is complete was promoted by nobody: it becomes known good by serving well.

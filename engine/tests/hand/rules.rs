@@ -296,3 +296,32 @@ fn what_is_promoted_can_only_be_undone() {
         }
     }
 }
+
+/// Scenario: a bad release had replaced the old template when it was halted; it is undone, and the old template comes back
+/// beside it.
+/// Guarantees: the way back is no rollout: the old template is not put on trial against the one that it ends.
+#[test]
+fn the_way_back_is_not_judged() {
+    let (mut world, key) = failing(WorkloadKind::Deployment, Level::Act, true);
+    fail(&mut world);
+    assert_eq!(world.taken.len(), 1);
+    world.change(&key, |seen| {
+        seen.current = GOOD.to_owned();
+        seen.stable = BAD.to_owned();
+        seen.phase = Phase::Progressing;
+        seen.generation += 1;
+        seen.templates.reverse();
+    });
+    for _ in 0..20 {
+        world.serve(CHECKOUT, true, 2);
+    }
+    let started = world.snapshot.events.iter();
+    let started: Vec<&str> = started
+        .filter(|event| event.kind == "rollout.started")
+        .map(|event| event.text.as_str())
+        .collect();
+    assert_eq!(started.len(), 1, "{started:?}");
+    assert!(started[0].contains(BAD), "{started:?}");
+    assert_eq!(world.taken.len(), 1);
+    assert_ne!(world.row(&key).verdict, Verdict::Halt);
+}
