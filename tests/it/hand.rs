@@ -20,6 +20,7 @@ fn the_argo_template_asks_what_the_server_answers() {
     for (setting, value) in [
         ("consecutiveErrorLimit", 100_000),
         ("inconclusiveLimit", 100_000),
+        ("count", 100_000),
         ("consecutiveSuccessLimit", 1),
         ("failureLimit", 0),
     ] {

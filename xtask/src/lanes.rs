@@ -88,6 +88,9 @@ pub(crate) fn test(lanes: &Lanes) -> Result<()> {
     if lanes.peers != Peers::None {
         peers(lanes.peers, &[])?;
     }
+    if lanes.peers == Peers::All {
+        kubernetes(lanes.long, &[])?;
+    }
     Ok(())
 }
 
@@ -117,13 +120,17 @@ fn corpus() -> Result<()> {
     .env("TIDEGATE_CORPUS", path))
 }
 
-/// `cargo xtask peers [all] [NAME...]`: that lane alone, or only its tests with these names.
+/// `cargo xtask peers [all|kubernetes] [NAME...]`: that lane alone, or only its tests with these names.
 ///
 /// # Errors
 /// When a peer cannot be installed or a test fails.
 pub(crate) fn peers_alone(arguments: &[String]) -> Result<()> {
     match arguments.split_first() {
-        Some((first, names)) if first == "all" => peers(Peers::All, names),
+        Some((first, names)) if first == "kubernetes" => kubernetes(false, names),
+        Some((first, names)) if first == "all" => {
+            peers(Peers::All, names)?;
+            kubernetes(false, names)
+        }
         _ => peers(Peers::Usual, arguments),
     }
 }
@@ -150,6 +157,28 @@ fn peers(which: Peers, names: &[String]) -> Result<()> {
         true => crate::conformance::run(),
         false => Ok(()),
     }
+}
+
+/// A real control plane and a real Argo Rollouts, in a network of their own.
+fn kubernetes(is_long: bool, names: &[String]) -> Result<()> {
+    let place = peers::kubernetes()?;
+    let alone = root().join("tests/peers/kubernetes/alone.sh");
+    let mut command = cargo(&[
+        "test",
+        "--locked",
+        "--features",
+        "sql,kubernetes,peers,peers-all",
+        "--test",
+        "peers-kubernetes",
+        "--config",
+    ]);
+    command.arg(format!("target.'cfg(unix)'.runner={:?}", [alone]));
+    command.args(["--", "--test-threads=1", "--nocapture"]);
+    command.args(names).env("TIDEGATE_PEER_KUBERNETES", place);
+    if is_long {
+        command.env("TIDEGATE_LONG", "1");
+    }
+    run(&mut command)
 }
 
 /// Formatting, clippy, documentation.

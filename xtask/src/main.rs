@@ -16,9 +16,9 @@ usage: cargo xtask COMMAND
   test               hermetic tests: cargo alone, nothing else needed
     --corpus         and the recorded data in $TIDEGATE_CORPUS (default ../shared/corpus)
     --peers          and real OpenTelemetry SDKs, Envoy and checkers (installed into $TIDEGATE_PEERS_CACHE)
-    --peers=all      and the OpenTelemetry Collector, built for it
+    --peers=all      and the OpenTelemetry Collector, a Kubernetes control plane and Argo Rollouts, built for it
     --long           full seeds, statistics grids, fuzzing (hours)
-  peers [all] [NAME] the peers lane alone, or its tests with this name
+  peers [all|kubernetes] [NAME]   the peers lane alone, or its tests with this name
   conformance        OTLP's statements against Tidegate and the Collector; writes docs/conformance.md
   lint               formatting, clippy, documentation
   bench [-o json]    measure and print; never fails for being slow

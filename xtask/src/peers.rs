@@ -78,6 +78,21 @@ pub(crate) fn collector() -> Result<PathBuf> {
     go_program("collector", "tests/peers/collector")
 }
 
+/// A Kubernetes control plane with fake nodes, and Argo Rollouts: the folder that `up.sh` starts them from.
+///
+/// # Errors
+/// When Go is missing or fails.
+pub(crate) fn kubernetes() -> Result<PathBuf> {
+    let source = root().join("tests/peers/kubernetes");
+    let versions = std::fs::read(source.join("versions.env"))?;
+    let folder = place("kubernetes", &versions);
+    // It takes 20 min: what is built already is kept when it is broken off.
+    made(&folder, &versions, "kubernetes", |folder| {
+        run(Command::new(source.join("build.sh")).arg(folder))
+    })?;
+    Ok(folder)
+}
+
 fn python_sdk() -> Result<PathBuf> {
     let list = root().join("tests/peers/python/requirements.txt");
     let text = std::fs::read_to_string(&list)?;
@@ -221,34 +236,53 @@ fn envoy() -> Result<PathBuf> {
 
 /// The cache's folder for `name` made from `key`; `make` fills it when it is not there yet.
 fn cached(name: &str, key: &[u8], make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    let folder = place(name, key);
+    if folder.exists() && !folder.join(DONE).exists() {
+        // An installation that was broken off.
+        std::fs::remove_dir_all(&folder)?;
+    }
+    made(&folder, key, name, make)?;
+    Ok(folder)
+}
+
+/// Marks a folder that is whole.
+const DONE: &str = ".installed";
+
+/// Where `name` made from `key` is, or will be.
+fn place(name: &str, key: &[u8]) -> PathBuf {
     let digest = Sha256::digest(key);
     let short: String = digest
         .iter()
         .take(6)
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    let folder = cache().join(format!("{name}-{short}"));
-    let done = folder.join(".installed");
+    cache().join(format!("{name}-{short}"))
+}
+
+/// Has `make` fill `folder` unless that was done.
+fn made(
+    folder: &Path,
+    key: &[u8],
+    name: &str,
+    make: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    let done = folder.join(DONE);
     if done.exists() {
-        return Ok(folder);
+        return Ok(());
     }
     #[expect(
         clippy::disallowed_methods,
         reason = "says how long an installation took"
     )]
     let started = Instant::now();
-    if folder.exists() {
-        // An installation that was broken off.
-        std::fs::remove_dir_all(&folder)?;
-    }
-    std::fs::create_dir_all(&folder)?;
-    make(&folder).with_context(|| format!("cannot install the peer `{name}`"))?;
+    std::fs::create_dir_all(folder)?;
+    make(folder).with_context(|| format!("cannot install the peer `{name}`"))?;
     std::fs::write(done, key)?;
     println!(
         "installed {name} in {:.1} s",
         started.elapsed().as_secs_f64()
     );
-    Ok(folder)
+    Ok(())
 }
 
 fn cache() -> PathBuf {
