@@ -103,6 +103,13 @@ const BLOCK_ENDS: [(i64, u64); 3] = [
     (10, 5 * NANOS_PER_SEC),
     (1, 20 * NANOS_PER_SEC),
 ];
+/// The same of calls made: how many calls a request makes is known from few of them, and a candidate that brings a callee
+/// down must be found out within seconds.
+const CALLS_BLOCK_ENDS: [(i64, u64); 3] = [
+    (4, NANOS_PER_SEC / 4),
+    (2, 5 * NANOS_PER_SEC),
+    (1, 20 * NANOS_PER_SEC),
+];
 /// Observations of which the slow bound of a latency series is taken.
 const LATENCIES_LEAST: u64 = 500;
 /// Share of observations above that bound, at most.
@@ -165,10 +172,13 @@ impl Block {
         }
     }
 
-    fn is_due(&self, now: Timestamp) -> bool {
+    fn is_due(&self, now: Timestamp, watch: Watch) -> bool {
         let age = now.since(self.since);
-        BLOCK_ENDS
-            .iter()
+        let ends = match watch {
+            Watch::Calls => CALLS_BLOCK_ENDS,
+            _ => BLOCK_ENDS,
+        };
+        ends.iter()
             .any(|(observations, nanos)| self.observations >= *observations && age >= *nanos)
     }
 }
@@ -267,8 +277,8 @@ impl Series {
     }
 
     /// Whether its block is to be closed.
-    pub fn is_due(&self, now: Timestamp) -> bool {
-        self.block.is_due(now)
+    pub fn is_due(&self, now: Timestamp, watch: Watch) -> bool {
+        self.block.is_due(now, watch)
     }
 
     /// Whether nothing was heard since `then`.

@@ -244,7 +244,7 @@ impl Watchers {
             let Some(series) = self.rows.get_mut(&key) else {
                 continue;
             };
-            if !series.is_due(now) {
+            if !series.is_due(now, key.watch) {
                 self.dirty.insert(key);
                 continue;
             }

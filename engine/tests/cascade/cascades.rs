@@ -192,3 +192,31 @@ fn a_canary_is_behind_its_own_failures_alone() {
         }
     }
 }
+
+/// Scenario: a canary that answers as well as the revision beside it makes its calls four times, more than their callee, which
+/// another branch shares, can take; in a system that was warm, or that has just begun.
+/// Guarantees: the canary is proven to be behind it within 30 s, and nobody else is.
+#[test]
+fn a_canary_is_behind_what_its_calls_bring_down() {
+    for seed in 0..runs(6, 300) {
+        let mut world = World::new(5, 100.0, seed);
+        world.members[0].calls = vec![(1, 1, true), (3, 1, true)];
+        world.members[1].calls = vec![(2, 1, true)];
+        world.members[3].calls = vec![(2, 1, true)];
+        world.members[2].capacity = 215;
+        world.ticks = 4;
+        world.seconds(if seed % 2 == 0 { 420 } else { 20 });
+        world.members[1].canary = (0.25, 0.001);
+        world.members[1].canary_calls = 4;
+        let mut seconds = 0;
+        let behind = |world: &World| only(world).iter().any(|one| !one.causes.is_empty());
+        while !behind(&world) && seconds < 120 {
+            world.seconds(1);
+            seconds += 1;
+        }
+        let incidents = only(&world);
+        println!("seed {seed}: {seconds} s, {incidents:?}");
+        assert_eq!(incidents[0].causes.as_slice(), [party(1, 1)], "seed {seed}");
+        assert!(seconds <= 30, "seed {seed}: {seconds} s");
+    }
+}

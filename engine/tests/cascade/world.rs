@@ -72,6 +72,14 @@ pub(crate) struct Member {
     pub(crate) work: f64,
     /// Share of its traffic that revision 1 serves, and the failures of that revision.
     pub(crate) canary: (f64, f64),
+    /// How often that revision makes each call. Only the first counts for its answer.
+    pub(crate) canary_calls: usize,
+    /// Requests a second that it can take; those beyond fail.
+    pub(crate) capacity: u64,
+    /// Requests of this second.
+    served: u64,
+    /// Those of the second before.
+    expected: u64,
     /// Clock, s.
     pub(crate) skew: i64,
     /// Nobody answers there.
@@ -85,6 +93,10 @@ impl Member {
             fails: 0.001,
             work: 5e6,
             canary: (0.0, 0.0),
+            canary_calls: 1,
+            capacity: u64::MAX,
+            served: 0,
+            expected: 0,
             skew: 0,
             is_dead: false,
         }
@@ -99,6 +111,8 @@ pub(crate) struct World {
     pub(crate) rate: f64,
     pub(crate) random: Random,
     pub(crate) now: u64,
+    /// Ticks a second.
+    pub(crate) ticks: u64,
     pub(crate) machine: CascadeMachine,
     pub(crate) transitions: Vec<IncidentTransition>,
     edges: BTreeMap<(EdgeKey, u64), EdgeDelta>,
@@ -121,6 +135,7 @@ impl World {
         Self {
             members: (0..members).map(|_| Member::new()).collect(),
             rate,
+            ticks: 1,
             random: Random(seed),
             now: 1_700_000_000,
             machine: CascadeMachine::default(),
@@ -197,7 +212,10 @@ impl World {
             member.fails
         };
         let mut origin = None;
-        let mut failed = self.random.chance(fails);
+        // In any order within the second: the busier it is, the likelier a request is one too many.
+        self.members[index].served += 1;
+        let share = member.capacity as f64 / (self.members[index].expected.max(1) as f64);
+        let mut failed = self.random.chance(fails) || !self.random.chance(share.min(1.0));
         if failed {
             origin = Some((index, revision, None, FailureClass::Server5xx));
         }
@@ -210,6 +228,11 @@ impl World {
                 let outcome = self.call(Some((index, revision)), callee, attempt == 0);
                 nanos += outcome.nanos;
                 children += 1;
+                if revision == 1 && attempt == 0 {
+                    for _ in 1..member.canary_calls {
+                        self.call(Some((index, revision)), callee, true);
+                    }
+                }
                 if !outcome.failed {
                     break;
                 }
@@ -301,11 +324,18 @@ impl World {
         row.children += children;
     }
 
-    /// One second: requests to entry 0, their rows, four ticks.
+    /// One second: requests to entry 0, their rows, its ticks.
     pub(crate) fn second(&mut self) {
         let mut requests = self.rate.floor() as u64;
         requests += u64::from(self.random.chance(self.rate.fract()));
-        for _ in 0..requests {
+        let mut told = 0;
+        for number in 0..requests {
+            // What was counted by each tick within the second.
+            let ticks = number * self.ticks / requests;
+            if ticks > told {
+                told = ticks;
+                self.tick_within(ticks);
+            }
             let outcome = self.call(None, 0, true);
             if let Some((index, revision, callee, class)) = outcome.origin {
                 let key = BlameKey {
@@ -318,6 +348,9 @@ impl World {
                 };
                 *self.blame.entry(key).or_default() += BLAME_SHARES;
             }
+        }
+        for member in &mut self.members {
+            member.expected = std::mem::take(&mut member.served);
         }
         let mut at_once = Delta {
             edges: std::mem::take(&mut self.edges).into_values().collect(),
@@ -335,6 +368,25 @@ impl World {
         };
         self.later.insert(self.now + 6, settled);
         self.tell(&at_once);
+    }
+
+    /// The tick number `tick` of this second, which is not its last.
+    fn tick_within(&mut self, tick: u64) {
+        let mut delta = Delta {
+            edges: std::mem::take(&mut self.edges).into_values().collect(),
+            ..Delta::default()
+        };
+        delta.normalize();
+        let now = Timestamp::from_secs(self.now).plus(tick * 1_000_000_000 / self.ticks);
+        self.machine.apply(now, &delta);
+        let services = BTreeMap::new();
+        let facts = CascadeFacts {
+            false_alarm_secs: FALSE_ALARM_SECS,
+            services: &services,
+            alerts: &[],
+            slos: &[],
+        };
+        self.transitions.extend(self.machine.tick(now, facts));
     }
 
     /// Tells the machine these rows and what has settled, and lets a second pass.
