@@ -12,6 +12,13 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(3);
 
+/// A connection on which an answer is waited for, and nothing comes for so long, is given up: longer than any watch that is
+/// alive is silent, because the API server ends each after [`WATCH_SECS`].
+const SILENCE: Duration = Duration::from_secs(WATCH_SECS as u64 + 10);
+/// How long the API server lets a watch go on before it is begun again where it stood, s. A watch on a connection that leads
+/// nowhere any more would be silent for ever.
+pub(super) const WATCH_SECS: u32 = 30;
+
 /// A cluster's API server.
 pub(super) struct Cluster {
     pub(super) client: kube::Client,
@@ -55,6 +62,7 @@ impl Cluster {
                 .map_err(|error| config(error.into()))?,
         };
         found.connect_timeout = Some(CONNECT);
+        found.read_timeout = Some(SILENCE);
         let client = kube::Client::try_from(found);
         Ok(Self {
             client: client.map_err(|error| Error::Client(Box::new(error)))?,

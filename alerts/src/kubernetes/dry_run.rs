@@ -159,7 +159,7 @@ impl DryRun {
 }
 
 fn doubt(status: u16, words: String) -> Doubt {
-    if status == 429 || status >= 500 {
+    if matches!(status, 408..=410 | 429) || status >= 500 {
         Doubt::Away(words)
     } else {
         Doubt::Refused(words)

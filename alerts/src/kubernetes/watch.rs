@@ -3,7 +3,7 @@
 //! `kube`'s watcher lists again after 410 Gone, and starts anew after any other end, with growing waits. What is known is
 //! replaced by each list as a whole.
 
-use super::api::Cluster;
+use super::api::{Cluster, WATCH_SECS};
 use super::seen::{self, SetSeen};
 use engine::hand::{ClusterReport, ObjectKey, WorkloadKind, WorkloadSeen};
 use engine::input::Input;
@@ -106,7 +106,7 @@ impl Watch {
             Some(namespace) => Api::namespaced_with(client, namespace, &resource),
             None => Api::all_with(client, &resource),
         };
-        let mut config = watcher::Config::default();
+        let mut config = watcher::Config::default().timeout(WATCH_SECS);
         if let Some(selector) = selector {
             config = config.labels(selector);
         }
