@@ -105,15 +105,14 @@ impl Bucket {
         }
     }
 
-    /// Whether there is room for one more request. It holds a quarter of a second's.
+    /// Whether there is room for one more request; to refuse one costs half the work. It holds a quarter of a second's.
     fn take(&mut self, now: u64) -> bool {
         let gained = now.saturating_sub(self.filled) as f64 / 1e9 * self.per_second;
         self.tokens = (self.tokens + gained).min(self.per_second / 4.0);
         self.filled = now;
         let has_room = self.tokens >= 1.0;
-        if has_room {
-            self.tokens -= 1.0;
-        }
+        let cost = if has_room { 1.0 } else { 0.5 };
+        self.tokens = (self.tokens - cost).max(-self.per_second / 4.0);
         has_room
     }
 }
