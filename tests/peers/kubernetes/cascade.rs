@@ -7,6 +7,7 @@ use crate::stack::PATIENCE;
 use serde_json::Value;
 use simulator::shop::Change;
 use simulator::topology::Topology;
+use std::time::Duration;
 
 /// Whether an incident is open, and all of them.
 fn incidents(rig: &Rig) -> (bool, Value) {
@@ -49,7 +50,7 @@ fn a_failure_that_began_in_the_callee_is_not_the_candidates() {
             let row = rig.row();
             assert_ne!(row["verdict"], "halt", "{row:#}");
             assert_ne!(row["phase"], "aborted", "{row:#}");
-            std::thread::park_timeout(std::time::Duration::from_millis(500));
+            std::thread::park_timeout(Duration::from_millis(500));
         }
         assert!(rig.stack.patches().is_empty(), "{:?}", rig.stack.patches());
     }

@@ -1,7 +1,10 @@
 //! `deploy/kubernetes` applied to a real API server.
 
-use crate::server::Server;
-use crate::stack::{NAMESPACE, Stack};
+use crate::server::{Server, tidegate, until_within};
+use crate::shop::Follower;
+use crate::stack::{NAMESPACE, PATIENCE, Stack, file};
+use std::os::unix::fs::symlink;
+use std::process::Command;
 
 /// A Deployment of two replicas.
 const WORKLOAD: &str = "
@@ -100,4 +103,83 @@ fn the_manifests_are_taken_and_each_role_suffices() {
         );
     }
     assert!(stack.patches().is_empty(), "{:?}", stack.patches());
+}
+
+/// The lines of README's section about clusters.
+fn lines_of_readme() -> String {
+    let readme = std::fs::read_to_string(file("README.md")).unwrap();
+    let section = readme.split("### 5. In a cluster").nth(1).unwrap();
+    let lines = section.split("```sh\n").nth(1).unwrap();
+    lines.split("```").next().unwrap().to_owned()
+}
+
+/// Scenario: a newcomer with a cluster, a Deployment, the two programs and an empty folder does what README says.
+/// Guarantees: it is five lines; the last one shows the rollout, and in a moment the verdict on it, at level observe; nothing in
+/// the cluster is changed but by the newcomer.
+#[test]
+fn a_newcomers_five_lines_show_a_verdict() {
+    let lines = lines_of_readme();
+    assert_eq!(lines.lines().count(), 5, "{lines}");
+    let stack = Stack::start("");
+    stack.apply(WORKLOAD);
+    let _ = stack.wait("deployment", "checkout", |one| {
+        one["status"]["readyReplicas"] == 2
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let programs = tempfile::tempdir().unwrap();
+    symlink(
+        env!("CARGO_BIN_EXE_tidegate"),
+        programs.path().join("tidegate"),
+    )
+    .unwrap();
+    symlink(stack.program("kubectl"), programs.path().join("kubectl")).unwrap();
+    let _ = stack.kubectl(&[
+        "config",
+        "set-context",
+        "--current",
+        "--namespace",
+        NAMESPACE,
+    ]);
+    let shop = Follower::open(
+        &stack,
+        "http://127.0.0.1:4318",
+        100.0,
+        &["checkout"],
+        Vec::new(),
+    );
+    let output = Command::new("sh")
+        .args(["-euc", &format!("{lines}\necho $! > pid")])
+        .current_dir(folder.path())
+        .env_clear()
+        .env(
+            "PATH",
+            format!("{}:/usr/bin:/bin", programs.path().display()),
+        )
+        .env("HOME", folder.path())
+        .env("KUBECONFIG", stack.config())
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{printed}\n{said}");
+    println!("{printed}");
+    // Of the service that its spans speak of, not only of the object.
+    let verdict = |words: &str| {
+        let mut lines = words.lines();
+        let line = lines.find(|line| line.contains("shop/checkout"))?;
+        (!line.contains("REVISION_UNKNOWN")).then(|| line.to_owned())
+    };
+    let shown = until_within(
+        PATIENCE,
+        || verdict(&tidegate(&["rollouts"]).1),
+        || format!("{:?}", tidegate(&["rollouts"])),
+    );
+    println!("{shown}");
+    drop(shop);
+    let pid = std::fs::read_to_string(folder.path().join("pid")).unwrap();
+    let status = Command::new("kill").arg(pid.trim()).status();
+    assert!(status.unwrap().success());
+    let object = stack.get("deployment", "checkout");
+    // As it was made, and with the newcomer's environment.
+    assert_eq!(object["metadata"]["generation"], 2, "{object:#}");
 }

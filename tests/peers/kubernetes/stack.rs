@@ -75,10 +75,20 @@ impl Stack {
         self.folder.path().join(name)
     }
 
+    /// A program of the control plane.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.place.join("bin").join(name)
+    }
+
+    /// An administrator's kubeconfig.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.path("kubeconfig")
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(self.place.join("bin/kubectl"));
+        let mut command = Command::new(self.program("kubectl"));
         command
-            .env("KUBECONFIG", self.path("kubeconfig"))
+            .env("KUBECONFIG", self.config())
             .env("HOME", self.folder.path())
             .args(arguments);
         command

@@ -58,12 +58,12 @@ fn an_api_server_in_trouble_is_waited_out_and_nothing_is_done_twice() {
     let rig = Rig::start("", &deployment("good", UNDO), faults());
     let stable = text(&rig.row()["candidate"]);
     let troubles = [
+        Some(Mode::Silent),
+        None,
         Some(Mode::Status(429)),
         Some(Mode::Status(409)),
         Some(Mode::Status(410)),
         Some(Mode::Status(500)),
-        Some(Mode::Silent),
-        None,
     ];
     for (round, trouble) in troubles.into_iter().enumerate() {
         let before = rig.stack.taken().len();
